@@ -1,0 +1,251 @@
+"""A matrix and its spectrum: singular values, eigenvalues, norms and ranks.
+
+A weight matrix W is taken as N x M with N >= M (transposed if need be) and Q = N/M. Its eigenvalues here are those
+of the empirical correlation matrix X = W^T W / N, the scale of Martin & Mahoney (JMLR 22, 2021), on which noise of unit
+variance fills (1 - 1/sqrt(Q))^2 .. (1 + 1/sqrt(Q))^2. Norms are norms of W itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+Array = npt.NDArray[np.float64]
+
+_CHUNK = 2**21  # entries of W that are converted to float64 at a time: 16 MB
+_SAFE = 2.0**400  # squares of entries within 1/_SAFE .. _SAFE neither overflow nor vanish in float64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum:
+    """The singular values of an N x M matrix W, N >= M, and what follows from them.
+
+    Eigenvalues are lambda_i = s_i^2 / N, those of X = W^T W / N.
+
+    Parameters
+    ----------
+    singular_values : array of shape (M * rf,)
+        Of W, on W's own scale, non-negative; kept in ascending order.
+    N, M : int
+        The larger and the smaller side of W.
+    rf : int, default 1
+        Receptive field: how many N x M slices of a convolution kernel the singular values are pooled from.
+    name : str, default ""
+        What the matrix is, for tables and titles.
+
+    Raises
+    ------
+    ValueError
+        If N < M, a side is not positive, the number of values is not M * rf, or a value is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> s = Spectrum.from_matrix(np.random.default_rng(0).normal(size=(200, 1000)))
+    >>> s
+    Spectrum(N=1000, M=200, Q=5, rank=200, lambda_max=2.069)
+    >>> s.eigenvalues[[0, -1]].round(3)
+    array([0.311, 2.069])
+    """
+
+    singular_values: Array
+    N: int
+    M: int
+    rf: int = 1
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        s = np.sort(np.asarray(self.singular_values, dtype=np.float64))
+        if not 1 <= self.M <= self.N:
+            raise ValueError(f"N={self.N}, M={self.M}: a spectrum needs N >= M >= 1")
+        if s.shape != (self.M * self.rf,):
+            raise ValueError(
+                f"singular_values has shape {s.shape}; M={self.M} and rf={self.rf} ask for ({self.M * self.rf},)"
+            )
+        if not (np.isfinite(s[-1]) and s[0] >= 0):
+            raise ValueError(f"singular_values range over {s[0]:.4g} .. {s[-1]:.4g}; they must be finite and >= 0")
+        s.flags.writeable = False
+        object.__setattr__(self, "singular_values", s)
+
+    @classmethod
+    def from_matrix(cls, W: Any, method: str = "gram", name: str = "") -> Spectrum:
+        """The spectrum of a weight matrix, or the pooled spectra of a convolution kernel.
+
+        ``"gram"`` takes the eigenvalues of the smaller Gram matrix W^T W in float64, read in blocks so that W is never
+        copied whole; ``"svd"`` the singular values themselves (LAPACK gesdd, float64).
+
+        What the first costs: an error of about eps * lambda_max in every eigenvalue, so the large ones are exact to
+        rounding and only the smallest suffer. Measured on Gaussian matrices against ``"svd"``, the relative error of
+        the largest eigenvalue is 1e-15, that of the smallest 1e-6 (768 x 768, Q = 1) and 1e-14 (3072 x 768, Q = 4).
+        Power laws and edges live on the large side. ``"svd"`` takes 2 to 5 times as long.
+
+        Parameters
+        ----------
+        W : array or torch tensor
+            Two-dimensional, either orientation, any real dtype (bfloat16 included); or a convolution kernel of
+            three to five dimensions, see :func:`kernel_matrices`.
+        method : {"gram", "svd"}
+        name : str
+            Kept as ``Spectrum.name``.
+
+        Raises
+        ------
+        ValueError
+            If W has another number of dimensions, is empty, or holds NaN or infinite entries.
+        TypeError
+            If W is not real.
+
+        Examples
+        --------
+        >>> Spectrum.from_matrix([[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]]).singular_values
+        array([3., 4.])
+        """
+        if method not in ("gram", "svd"):
+            raise ValueError(f"method={method!r}; allowed are 'gram' and 'svd'")
+        W = as_array(W)
+        slices = [W] if W.ndim == 2 else list(kernel_matrices(W))
+        values = np.concatenate([_singular_values(A, method) for A in slices])
+        N, M = max(slices[0].shape), min(slices[0].shape)
+        return cls(values, N, M, rf=len(slices), name=name)
+
+    @property
+    def eigenvalues(self) -> Array:
+        """Eigenvalues of X = W^T W / N, ascending; zeros included."""
+        return self.singular_values**2 / self.N
+
+    @property
+    def nonzero_eigenvalues(self) -> Array:
+        """Eigenvalues of X above the numerical zero, ascending: what a power law is fitted to."""
+        return self.eigenvalues[len(self.singular_values) - self.rank :]
+
+    @property
+    def Q(self) -> float:
+        """Aspect ratio N / M >= 1."""
+        return self.N / self.M
+
+    @property
+    def rank(self) -> int:
+        """Number of eigenvalues above max(N, M) * eps(float64) * lambda_max; no threshold is absolute."""
+        ratio = (self.singular_values / (self.singular_values[-1] or 1.0)) ** 2
+        return int(np.count_nonzero(ratio > self.N * np.finfo(np.float64).eps))
+
+    @property
+    def norm(self) -> float:
+        """Squared Frobenius norm of W, the sum of s^2 (WeightWatcher's name for it)."""
+        return float(np.sum(self.singular_values**2))
+
+    @property
+    def spectral_norm(self) -> float:
+        """Squared spectral norm of W, s_max^2 (WeightWatcher's name for it)."""
+        return float(self.singular_values[-1] ** 2)
+
+    @property
+    def stable_rank(self) -> float:
+        """norm / spectral_norm, between 1 and the rank; NaN for a zero matrix."""
+        return self.norm / self.spectral_norm if self.spectral_norm else float("nan")
+
+    @property
+    def entropy(self) -> float:
+        """Spectral entropy -sum p ln p / ln(rank), p = s^2 / sum s^2: 1 when all directions carry the same.
+
+        Martin & Mahoney (2021), section 2.2, there called matrix entropy. 0 for rank 1, NaN for a zero matrix.
+        """
+        if self.rank < 2:
+            return 0.0 if self.rank else float("nan")
+        s2 = self.singular_values[len(self.singular_values) - self.rank :] ** 2
+        p = s2 / s2.sum()
+        return float(-(p * np.log(p)).sum() / np.log(self.rank))
+
+    @property
+    def entry_std(self) -> float:
+        """Root mean square of the entries of W: the sigma of noise that has the same Frobenius norm."""
+        return float(np.sqrt(self.norm / (self.N * self.M * self.rf)))
+
+    def __repr__(self) -> str:
+        label = f"{self.name!r}, " if self.name else ""
+        lambda_max = self.spectral_norm / self.N
+        return f"Spectrum({label}N={self.N}, M={self.M}, Q={self.Q:.4g}, rank={self.rank}, lambda_max={lambda_max:.4g})"
+
+    def _repr_html_(self) -> str:
+        from ._repr import html_table
+
+        rows = {
+            "shape N x M": f"{self.N} x {self.M}" + (f", {self.rf} slices" if self.rf > 1 else ""),
+            "Q = N/M": f"{self.Q:.4g}",
+            "rank": f"{self.rank}",
+            "largest eigenvalue of W'W/N": f"{self.spectral_norm / self.N:.4g}",
+            "Frobenius norm": f"{np.sqrt(self.norm):.4g}",
+            "stable rank": f"{self.stable_rank:.4g}",
+            "entropy": f"{self.entropy:.4g}",
+        }
+        return html_table(f"Spectrum {self.name}".strip(), rows)
+
+
+def kernel_matrices(kernel: Any) -> Iterator[npt.NDArray[Any]]:
+    """The matrices of a convolution kernel: one out x in slice for each position of the window.
+
+    A kernel of shape (out, in, k1, ..., kd), d = 1, 2 or 3, as torch stores it, gives rf = k1 * ... * kd slices; their
+    spectra are pooled, as Martin & Mahoney (2021), section 2.1, do.
+
+    Parameters
+    ----------
+    kernel : array or torch tensor of three to five dimensions
+
+    Raises
+    ------
+    ValueError
+        If the kernel has another number of dimensions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [A.shape for A in kernel_matrices(np.zeros((8, 3, 1, 2)))]
+    [(8, 3), (8, 3)]
+    """
+    kernel = as_array(kernel)
+    if not 3 <= kernel.ndim <= 5:
+        raise ValueError(f"kernel has shape {kernel.shape}; a convolution kernel has 3 to 5 dimensions, a matrix 2")
+    for window in np.ndindex(kernel.shape[2:]):
+        yield kernel[(slice(None), slice(None), *window)]
+
+
+def as_array(W: Any) -> npt.NDArray[Any]:
+    """W as a numpy array without a copy where possible; a torch tensor is detached, bfloat16 widened to float32."""
+    if hasattr(W, "detach"):  # a torch tensor, told by its methods so that torch is never imported here
+        W = W.detach().cpu()
+        W = W.float() if str(W.dtype) == "torch.bfloat16" else W  # numpy has no bfloat16
+        W = W.numpy()
+    W = np.asarray(W)
+    if W.dtype.kind in "iub":
+        W = W.astype(np.float64)
+    elif W.dtype.kind not in "f" and W.dtype.name != "bfloat16":
+        raise TypeError(f"W has dtype {W.dtype}; a weight matrix is real")
+    return W
+
+
+def _singular_values(W: npt.NDArray[Any], method: str) -> Array:
+    """Singular values of a two-dimensional array, unsorted."""
+    if W.ndim != 2 or 0 in W.shape:
+        raise ValueError(f"W has shape {W.shape}; a weight matrix has two dimensions, none of them empty")
+    A = W if W.shape[0] >= W.shape[1] else W.T
+    scale = float(max(A.max(), -A.min()))  # NaN or infinite if any entry is
+    if not np.isfinite(scale):
+        bad = int(A.size - np.isfinite(A).sum())
+        raise ValueError(f"W holds {bad} NaN or infinite entries of {A.size}")
+    if scale == 0:
+        return np.zeros(A.shape[1])
+    if 1 / _SAFE < scale < _SAFE:
+        scale = 1.0
+    if method == "svd":
+        return np.asarray(scipy.linalg.svdvals(A.astype(np.float64) / scale) * scale)
+    gram = np.zeros((A.shape[1], A.shape[1]))
+    step = max(1, _CHUNK // A.shape[1])
+    for i in range(0, len(A), step):
+        block = np.ascontiguousarray(A[i : i + step], dtype=np.float64) / scale
+        gram += block.T @ block
+    return np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None)) * scale
