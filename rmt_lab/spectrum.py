@@ -50,7 +50,7 @@ class Spectrum:
     >>> s
     Spectrum(N=1000, M=200, Q=5, rank=200, lambda_max=2.069)
     >>> s.eigenvalues[[0, -1]].round(3)
-    array([0.319, 2.069])
+    array([0.323, 2.069])
     """
 
     singular_values: Array
