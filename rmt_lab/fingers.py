@@ -1,0 +1,150 @@
+"""A tail with a few huge values ("fingers"), and the fit without them.
+
+GPT and GPT-2 layers show alphas above 8. Such a spectrum is a truncated power law with one or a few eigenvalues far
+out. A finger does not raise alpha by itself: D(xmin) has two nearly equal minima, and the outliers push the choice to
+the far one, where a handful of values gives a huge alpha. WeightWatcher 0.7 named the cure ``fix_fingers``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .power_law import Array, PowerLawFit, fit_power_law
+
+RULES = ("clip_xmax", "xmin_peak", "clip_xmax_ww")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FingerFit:
+    """A power-law fit with the fingers taken out; made by :func:`fix_fingers`.
+
+    Attributes
+    ----------
+    fit : PowerLawFit
+        The accepted fit; the raw one where nothing better was found.
+    raw : PowerLawFit
+        The fit to all values.
+    num_fingers : int
+        How many of the largest values were dropped (under ``clip_xmax_ww`` one less, as WeightWatcher counts).
+    dropped : array
+        Those values, ascending.
+    rule : str
+    tried : dict of int to PowerLawFit
+        For every number k of largest values dropped, the fit to the others; ``tried[0]`` is the raw fit. A k that
+        leaves nothing to fit is missing.
+    """
+
+    fit: PowerLawFit
+    raw: PowerLawFit
+    num_fingers: int
+    dropped: Array
+    rule: str
+    tried: dict[int, PowerLawFit]
+
+    @property
+    def alpha(self) -> float:
+        """Exponent of the accepted fit."""
+        return self.fit.alpha
+
+    def __repr__(self) -> str:
+        return (
+            f"FingerFit({self.rule!r}, num_fingers={self.num_fingers}, "
+            f"alpha={self.fit.alpha:.3f}, raw alpha={self.raw.alpha:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        from ._repr import html_table
+
+        rows = {
+            "fingers": f"{self.num_fingers}",
+            "alpha, raw -> fixed": f"{self.raw.alpha:.3f} -> {self.fit.alpha:.3f}",
+            "D, raw -> fixed": f"{self.raw.D:.4f} -> {self.fit.D:.4f}",
+            "values in the tail, raw -> fixed": f"{self.raw.n_tail} -> {self.fit.n_tail}",
+        }
+        return html_table(f"Power law, fingers by {self.rule}", rows)
+
+
+def fix_fingers(
+    x: npt.ArrayLike,
+    rule: str = "clip_xmax",
+    max_fingers: int = 10,
+    finger_thresh: float = 1.0,
+    min_tail: int = 2,
+) -> FingerFit:
+    """Fit a power law to a tail that a few outliers may have spoilt.
+
+    ``"clip_xmax"`` drops the k largest values, k = 1 .. max_fingers, fits the rest, and keeps the first fit with
+    alpha_k + finger_thresh < alpha_0; where none is, the raw fit stands and ``num_fingers`` is 0. ``num_fingers`` is
+    exactly the number of values dropped, one value alone is tried too, and a small alpha does not end the search.
+
+    ``"xmin_peak"`` drops nothing, but confines xmin to 0.95 .. 1.5 times the peak of the histogram of log10 x.
+
+    ``"clip_xmax_ww"`` is WeightWatcher 0.7's own loop, for comparing with its tables: k = 2 .. 9 whatever
+    ``max_fingers`` says, stop without a result once alpha_k <= 2, and report k - 1 as ``num_fingers``. (Below 20
+    values WeightWatcher 0.7.7 also changes its fit; that is not followed.)
+
+    A smaller alpha is not a better fit: compare D * sqrt(n_tail) before and after.
+
+    Parameters
+    ----------
+    x : array_like of shape (n,)
+        Positive values; for a layer, ``Spectrum.nonzero_eigenvalues``.
+    rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww"}
+    max_fingers : int, default 10
+        Most values to drop.
+    finger_thresh : float, default 1.0
+        How far alpha has to fall.
+    min_tail : int, default 2
+        Passed to :func:`fit_power_law`.
+
+    Returns
+    -------
+    FingerFit
+
+    Raises
+    ------
+    ValueError
+        If the rule is not known, ``max_fingers`` is negative, or x cannot be fitted at all.
+
+    References
+    ----------
+    WeightWatcher 0.7, notes on ``fix_fingers``; Clauset, Shalizi & Newman (2009) for the fits.
+
+    Examples
+    --------
+    A warning: the rule finds fingers in pure noise, too.
+
+    >>> import numpy as np
+    >>> W = np.random.default_rng(0).normal(size=(400, 200))
+    >>> fix_fingers(np.linalg.eigvalsh(W.T @ W / 400))
+    FingerFit('clip_xmax', num_fingers=1, alpha=3.738, raw alpha=24.483)
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule={rule!r}; allowed are {', '.join(map(repr, RULES))}")
+    if max_fingers < 0:
+        raise ValueError(f"max_fingers={max_fingers}; it cannot be negative")
+    x = np.sort(np.asarray(x, dtype=np.float64).ravel())
+    raw = fit_power_law(x, min_tail=min_tail)
+    if rule == "xmin_peak":
+        return FingerFit(_fit_from_peak(x, min_tail), raw, 0, x[:0], rule, {0: raw})
+    tried = {0: raw}
+    for k in range(2, 10) if rule == "clip_xmax_ww" else range(1, max_fingers + 1):
+        try:
+            tried[k] = fit_power_law(x[:-k], min_tail=min_tail)
+        except ValueError:  # too few values are left
+            break
+        if rule == "clip_xmax_ww" and tried[k].alpha <= 2 and tried[k].alpha + finger_thresh >= raw.alpha:
+            break
+    k = next((k for k, fit in tried.items() if fit.alpha + finger_thresh < raw.alpha), 0)
+    num_fingers = k - 1 if rule == "clip_xmax_ww" and k else k
+    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried)
+
+
+def _fit_from_peak(x: Array, min_tail: int) -> PowerLawFit:
+    counts, edges = np.histogram(np.log10(x), bins="fd")
+    b = int(counts.argmax())
+    peak = 10 ** ((edges[b] + edges[b + 1]) / 2)
+    return fit_power_law(x, xmin=(0.95 * peak, 1.5 * peak), min_tail=min_tail)

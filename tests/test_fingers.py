@@ -1,0 +1,108 @@
+"""The finger rules against their definitions, step by step."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rmt_lab.fingers import fix_fingers
+from rmt_lab.power_law import fit_power_law
+
+
+def noise(seed, n=150):
+    W = np.random.default_rng(seed).normal(size=(2 * n, n))
+    return np.linalg.eigvalsh(W.T @ W / len(W))
+
+
+def clip_xmax_of_weightwatcher(x, thresh=1.0):
+    """What WeightWatcher 0.7 does, step by step; it always uses max_fingers = 10."""
+    x = np.sort(x)
+    first = fit_power_law(x)
+    for k in range(2, 10):
+        fit = fit_power_law(x[:-k])
+        if fit.alpha + thresh < first.alpha:
+            return fit, k - 1
+        if fit.alpha <= 2.0:
+            break
+    return first, 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**4), thresh=st.sampled_from([0.3, 1.0, 2.0]))
+def test_clip_xmax_keeps_the_first_fit_that_falls_far_enough(seed, thresh):
+    x = noise(seed)
+    f = fix_fingers(x, finger_thresh=thresh)
+    assert f.raw.alpha == fit_power_law(x).alpha
+    alphas = [fit_power_law(x[: len(x) - k]).alpha for k in range(11)]
+    accepted = [k for k in range(1, 11) if alphas[k] + thresh < alphas[0]]
+    assert f.num_fingers == (accepted[0] if accepted else 0)
+    assert f.alpha == alphas[f.num_fingers]
+    assert f.dropped.tolist() == x[len(x) - f.num_fingers :].tolist()
+    assert [f.tried[k].alpha for k in range(11)] == alphas
+
+
+def test_noise_has_fingers_by_every_clipping_rule():
+    """A warning rather than a feature: the rules find something to clip in a good part of pure Gaussian matrices."""
+    found = [fix_fingers(noise(seed)).num_fingers > 0 for seed in range(30)]
+    assert 5 <= sum(found) <= 25
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**4))
+def test_clip_xmax_ww_is_weightwatchers_loop(seed):
+    x = noise(seed)
+    f = fix_fingers(x, rule="clip_xmax_ww")
+    fit, num_fingers = clip_xmax_of_weightwatcher(x)
+    assert (f.alpha, f.num_fingers) == (fit.alpha, num_fingers)
+    assert len(f.dropped) == (num_fingers + 1 if num_fingers else 0)
+    assert 1 not in f.tried
+
+
+def test_where_the_two_clipping_rules_differ():
+    """One eigenvalue alone is tried by ours, never by WeightWatcher's, and counts as one."""
+    x = next(x for x in map(noise, range(60)) if fix_fingers(x).num_fingers == 1)
+    assert len(fix_fingers(x).dropped) == 1
+    assert 1 not in fix_fingers(x, rule="clip_xmax_ww").tried
+
+
+def test_weightwatchers_loop_stops_at_two_and_ours_goes_on():
+    rng = np.random.default_rng(0)
+    x = (1 - rng.random(300)) ** (-1 / 0.8)  # alpha 1.8: nothing to fix, WeightWatcher stops at k = 2
+    assert list(fix_fingers(x, rule="clip_xmax_ww").tried) == [0, 2]
+    assert list(fix_fingers(x).tried) == list(range(11))
+
+
+def test_xmin_peak_looks_around_the_peak():
+    rng = np.random.default_rng(1)
+    x = np.r_[rng.lognormal(0, 0.4, 800), 40, 60]
+    f = fix_fingers(x, rule="xmin_peak")
+    assert 0.7 < f.fit.xmin < 1.7  # the mode of the log is at 1
+    assert f.num_fingers == 0
+    assert len(f.dropped) == 0
+    assert f.fit.D >= f.raw.D
+
+
+def test_max_fingers_and_small_samples():
+    x = noise(3)
+    assert list(fix_fingers(x, max_fingers=0).tried) == [0]
+    assert list(fix_fingers(x, max_fingers=3).tried) == [0, 1, 2, 3]
+    assert list(fix_fingers([1.0, 2.0, 4.0, 9.0]).tried) == [0, 1, 2]
+
+
+def test_results_show_themselves():
+    f = fix_fingers(noise(3))
+    assert f"num_fingers={f.num_fingers}" in repr(f)
+    assert "clip_xmax" in f._repr_html_()
+    assert "alpha" in f.raw._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "says"),
+    [
+        ({"rule": "clip"}, "rule='clip'; allowed are 'clip_xmax', 'xmin_peak', 'clip_xmax_ww'"),
+        ({"max_fingers": -1}, "max_fingers=-1"),
+    ],
+)
+def test_bad_input_is_named(kwargs, says):
+    with pytest.raises(ValueError, match=says):
+        fix_fingers([1.0, 2.0, 3.0], **kwargs)
