@@ -22,8 +22,8 @@ def gaussian_spectrum(N: int, M: int, sigma: float = 1.0, rng: Rng = None) -> Sp
 
     The squares come from the tridiagonal B^T B, and from the tridiagonal matrix of twice the size that has the singular
     values themselves (Golub & Kahan 1965) when Q < 1.1. Measured on one 768 x 768 and one 2000 x 2000 sample, the
-    smallest singular value is right to 6e-12 and 2e-10 by the first route, to 2e-13 and 2e-12 by the second, which takes
-    four times as long; for Q >= 2 both reach 1e-14. A 3072 x 768 spectrum took 7 ms, 4000 x 2000 took 42 ms.
+    smallest singular value is right to 6e-12 and 2e-10 by the first route, to 2e-13 and 2e-12 by the second, which is
+    four times slower; for Q >= 2 both reach 1e-14. A 3072 x 768 spectrum took 7 ms, 4000 x 2000 took 42 ms.
 
     Parameters
     ----------
