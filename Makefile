@@ -1,0 +1,38 @@
+# Everything here sets itself up: the virtual environment is made once and made anew when the requirements change.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/ready
+
+.PHONY: lab test demo bench lint notebooks clean
+
+lab: $(READY)  ## JupyterLab, opened on the first notebook
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: $(READY) lint  ## every test: library, doctests, notebooks, and the browser if chromium is there
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-current-env \
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=120 notebooks
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+demo: $(READY)  ## the main job without a browser: both models against noise, into demo/
+	$(BIN)/rmt-lab demo --out demo
+
+bench: $(READY)  ## speed and agreement, side by side with powerlaw and WeightWatcher
+	$(BIN)/python -m benchmarks
+
+notebooks: $(READY)  ## run every notebook afresh and keep its outputs
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) demo screenshots

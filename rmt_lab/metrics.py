@@ -1,0 +1,74 @@
+"""One spectrum -> the figures of its row in the table of :func:`rmt_lab.analyze`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import rel_entr
+
+from .bulk import BulkFit
+from .fingers import fix_fingers
+from .power_law import fit_power_law
+from .spectrum import Spectrum
+
+FIT_COLUMNS = ["alpha", "alpha_weighted", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers", "raw_alpha"]
+NORM_COLUMNS = [
+    *("norm", "log_norm", "spectral_norm", "log_spectral_norm", "log_alpha_norm"),
+    *("stable_rank", "matrix_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
+]
+BULK_COLUMNS = ["num_spikes", "sigma_mp", "mp_softrank", "bulk_min", "bulk_max", "bulk_D"]
+
+_WW_CUT = 1e-5  # WeightWatcher's absolute threshold on the eigenvalues of W^T W
+
+
+def fit_metrics(s: Spectrum, rule: str | None, max_fingers: int, finger_thresh: float) -> dict[str, Any]:
+    x = s.nonzero_eigenvalues
+    num_fingers: int | None = None
+    if rule is None:
+        fit = raw = fit_power_law(x)
+    else:
+        if rule == "clip_xmax_ww":
+            x = x[x * s.N > _WW_CUT]
+        f = fix_fingers(x, rule, max_fingers, finger_thresh)
+        fit, raw, num_fingers = f.fit, f.raw, f.num_fingers
+    return {
+        "alpha": fit.alpha,
+        "D": fit.D,
+        "sigma": fit.sigma,
+        "xmin": fit.xmin,
+        "xmax": fit.xmax,
+        "num_pl_spikes": int(np.count_nonzero(x >= fit.xmin)),  # fingers included, as WeightWatcher counts
+        "num_fingers": num_fingers,
+        "raw_alpha": raw.alpha,
+    }
+
+
+def norm_metrics(s: Spectrum, alpha: float) -> dict[str, Any]:
+    logs = np.log(s.nonzero_eigenvalues * s.N)
+    log_alpha_norm = (alpha * logs[-1] + np.log(np.exp(alpha * (logs - logs[-1])).sum())) / np.log(10)
+    return {
+        "norm": s.norm,
+        "log_norm": np.log10(s.norm),
+        "spectral_norm": s.spectral_norm,
+        "log_spectral_norm": np.log10(s.spectral_norm),
+        "log_alpha_norm": log_alpha_norm,
+        "stable_rank": s.stable_rank,
+        "matrix_rank": s.rank,
+        "rank_loss": len(s.singular_values) - s.rank,
+        "entropy": s.entropy,
+        "sv_max": s.singular_values[-1],
+        "sv_min": s.singular_values[0],
+    }
+
+
+def bulk_metrics(bulk: BulkFit) -> dict[str, Any]:
+    figures = (bulk.num_spikes, bulk.sigma_mp, bulk.mp_softrank, bulk.lower_edge, bulk.upper_edge, bulk.D)
+    return dict(zip(BULK_COLUMNS, figures, strict=True))
+
+
+def spectral_distance(a: Spectrum, b: Spectrum) -> float:
+    """Jensen-Shannon distance between two spectra, rank by rank and each summing to one, as in WeightWatcher."""
+    p, q = (s.eigenvalues / s.eigenvalues.sum() for s in (a, b))
+    middle = (p + q) / 2
+    return float(np.sqrt((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2))

@@ -1,0 +1,203 @@
+"""One row a layer: figures against the functions they come from, and layers that are broken."""
+
+import math
+import warnings
+import weakref
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers
+from rmt_lab.weights import WeightMatrix
+
+WEIGHTWATCHER = (
+    "layer_id name longname layer_type N M Q num_evals alpha alpha_weighted D sigma xmin xmax num_pl_spikes "
+    "num_fingers raw_alpha log_norm log_spectral_norm log_alpha_norm stable_rank matrix_rank entropy num_spikes "
+    "sigma_mp mp_softrank status warning"
+).split()
+
+
+def state(seed=0, blocks=3):
+    """A small model in BERT's names: heavy-tailed query matrices, Gaussian keys."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for b in range(blocks):
+        found[f"encoder.layer.{b}.attention.self.query.weight"] = rng.standard_t(2.5, (60, 60))
+        found[f"encoder.layer.{b}.attention.self.key.weight"] = rng.normal(size=(60, 90)).astype(np.float32)
+        found[f"encoder.layer.{b}.attention.self.key.bias"] = rng.normal(size=60)
+    return found
+
+
+def test_rows_are_what_the_functions_say():
+    source = state()
+    details = analyze(source, fix_fingers="clip_xmax")
+    assert list(details["name"][:2]) == ["block 0 query", "block 0 key"]
+    assert set(WEIGHTWATCHER) <= set(details.columns)
+    assert (details["status"] == "success").all()
+    for (_, row), W in zip(details.iterrows(), [W for W in source.values() if W.ndim == 2], strict=True):
+        s = Spectrum.from_matrix(W)
+        f, bulk = fix_fingers(s.nonzero_eigenvalues), fit_bulk(s)
+        assert (row["N"], row["M"], row["num_evals"], row["matrix_rank"]) == (s.N, s.M, s.M, s.rank)
+        assert (row["alpha"], row["raw_alpha"], row["num_fingers"]) == (f.fit.alpha, f.raw.alpha, f.num_fingers)
+        assert (row["D"], row["sigma"], row["xmin"], row["xmax"]) == (f.fit.D, f.fit.sigma, f.fit.xmin, f.fit.xmax)
+        assert row["num_pl_spikes"] == f.fit.n_tail + f.num_fingers
+        assert (row["num_spikes"], row["sigma_mp"], row["bulk_max"]) == (
+            bulk.num_spikes,
+            bulk.sigma_mp,
+            bulk.upper_edge,
+        )
+        ev = np.linalg.svd(W.astype(float), compute_uv=False) ** 2
+        assert row["log_norm"] == pytest.approx(np.log10(ev.sum()))
+        assert row["log_spectral_norm"] == pytest.approx(np.log10(ev.max()))
+        assert row["alpha_weighted"] == pytest.approx(f.raw.alpha * np.log10(ev.max()))
+        assert row["log_alpha_norm"] == pytest.approx(np.log10((ev**f.raw.alpha).sum()))
+
+
+def test_fixing_fingers_changes_the_fit_and_nothing_else():
+    raw, fixed = analyze("minilm"), analyze("minilm", fix_fingers="clip_xmax")
+    assert (fixed["num_fingers"] > 0).sum() > 5
+    assert (fixed["alpha"] <= raw["alpha"])[raw["status"] == "success"].all()
+    pd.testing.assert_series_equal(fixed["raw_alpha"], raw["alpha"], check_names=False)
+    fit = ["alpha", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers", "warning"]
+    pd.testing.assert_frame_equal(raw.drop(columns=fit), fixed.drop(columns=fit))
+
+
+def test_no_rule_leaves_num_fingers_empty():
+    assert analyze(state())["num_fingers"].isna().all()
+
+
+def test_a_scaled_model_has_the_same_alphas():
+    source = state()
+    a = analyze(source, fix_fingers="clip_xmax")
+    b = analyze({k: 1000.0 * v for k, v in source.items()}, fix_fingers="clip_xmax")
+    np.testing.assert_allclose(a["alpha"], b["alpha"], rtol=1e-5)
+    np.testing.assert_array_equal(a["num_spikes"], b["num_spikes"])
+
+
+def test_randomize_takes_correlations_away_and_leaves_noise():
+    rng = np.random.default_rng(1)
+    W = rng.normal(size=(300, 100)) + 0.3 * np.outer(rng.choice([-1, 1], 300), rng.choice([-1, 1], 100))
+    details = analyze({"a.weight": W, "b.weight": rng.normal(size=(300, 100))}, randomize=True)
+    a, b = details.iloc[0], details.iloc[1]
+    assert (a["num_spikes"], a["rand_num_spikes"]) == (1, 0)
+    assert a["max_rand_eval"] < a["rand_bulk_max"] * 1.1
+    assert 10 * b["rand_distance"] < a["rand_distance"] < math.sqrt(math.log(2))
+    assert not any(c.startswith("rand_") for c in analyze({"a.weight": W}).columns)
+
+
+def test_the_same_seed_gives_the_same_shuffle():
+    source = state()
+    a, b, c = (analyze(source, randomize=True, rng=seed)["max_rand_eval"] for seed in (1, 1, 2))
+    assert a.equals(b)
+    assert not a.equals(c)
+
+
+BROKEN = {
+    "nan": (np.full((40, 30), np.nan), "NaN or infinite"),
+    "inf": (np.diag(np.r_[np.inf, np.ones(29)]), "NaN or infinite"),
+    "zero": (np.zeros((40, 30)), "0 non-zero eigenvalues, fewer than min_evals=10"),
+    "constant": (np.ones((40, 30)), "1 non-zero eigenvalues"),
+    "thin": (np.ones((1, 30)), "1 non-zero eigenvalues"),
+    "small": (np.eye(5), "5 non-zero eigenvalues"),
+    "identity": (np.eye(30), "at least 2 that differ"),
+}
+
+
+def test_broken_layers_do_not_stop_the_others():
+    good = np.random.default_rng(0).normal(size=(40, 30))
+    source = {f"{name}.weight": W for name, (W, _) in BROKEN.items()} | {"good.weight": good}
+    details = analyze(source, fix_fingers="clip_xmax", randomize=True).set_index("longname")
+    assert details.loc["good", "status"] == "success"
+    for name, (_, says) in BROKEN.items():
+        assert says in details.loc[name, "status"]
+        assert details.loc[name, "status"].startswith("failed: ")
+        assert np.isnan(details.loc[name, "alpha"])
+
+
+def test_conv_kernels_are_pooled():
+    kernel = np.random.default_rng(0).normal(size=(30, 20, 3, 3))
+    row = analyze({"conv.weight": kernel}).iloc[0]
+    assert (row["N"], row["M"], row["rf"], row["num_evals"], row["layer_type"]) == (30, 20, 9, 180, "conv2d")
+
+
+def test_sources_agree():
+    source = state()
+    matrices = [(k.removesuffix(".weight"), W) for k, W in source.items() if W.ndim == 2]
+    spectra = [Spectrum.from_matrix(W, name=k) for k, W in matrices]
+    figures = ["alpha", "xmin", "D", "num_spikes", "stable_rank"]
+    a = analyze(source)[figures]
+    for other in (spectra, iter(spectra), tuple(spectra)):
+        pd.testing.assert_frame_equal(a, analyze(other)[figures])
+    assert analyze(spectra[0])["alpha"].item() == a["alpha"][0]
+
+
+def test_threads_change_nothing():
+    pd.testing.assert_frame_equal(analyze(state(), randomize=True), analyze(state(), randomize=True, n_jobs=2))
+
+
+def test_one_matrix_is_held_at_a_time(monkeypatch):
+    """When the next matrix is read, the one before has been let go."""
+    alive = []
+
+    def weights(source, split_qkv, layers):
+        for i in range(6):
+            assert not any(ref() is not None for ref in alive)
+            W = np.random.default_rng(i).normal(size=(50, 40))
+            alive.append(weakref.ref(W))
+            yield WeightMatrix(i, f"{i}", f"{i}", "dense", W)
+            del W
+
+    monkeypatch.setattr("rmt_lab.analysis.iter_weights", weights)
+    assert (analyze({}, randomize=True)["status"] == "success").sum() == 6
+
+
+def test_layers_are_selected_by_id_name_and_role():
+    assert list(analyze(state(), layers=[1, "block 2 query"])["layer_id"]) == [1, 4]
+    assert set(analyze("minilm", layers=["query"])["role"]) == {"query"}
+    with pytest.raises(ValueError, match="querry"):
+        analyze(state(), layers=["querry"])
+
+
+def test_attrs_record_how_the_table_was_made():
+    attrs = analyze("minilm", fix_fingers="clip_xmax", layers=["pooler"]).attrs
+    assert attrs["source"] == "minilm"
+    assert attrs["options"]["fix_fingers"] == "clip_xmax"
+    assert "rmt_lab" in attrs["versions"]
+
+
+def test_clip_xmax_ww_cuts_where_weightwatcher_cuts():
+    W = np.random.default_rng(0).normal(size=(60, 50)) * 3e-4  # eigenvalues of W^T W around 1e-5
+    ev = np.linalg.svd(W, compute_uv=False) ** 2
+    row = analyze({"w.weight": W}, fix_fingers="clip_xmax_ww").iloc[0]
+    assert row["raw_alpha"] == pytest.approx(fit_power_law(ev[ev > 1e-5]).alpha)
+    assert row["raw_alpha"] != pytest.approx(fit_power_law(ev).alpha, rel=1e-3)
+
+
+def test_nothing_is_printed_or_warned(capfd):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        analyze("minilm", layers=["query"])
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "says"),
+    [
+        ({"fix_fingers": "clip"}, ValueError, "fix_fingers='clip'; allowed are None, 'clip_xmax'"),
+        ({"min_evals": 1}, ValueError, "min_evals=1"),
+        ({"source": 3}, TypeError, "source"),
+        ({"source": [3, "x"]}, TypeError, "source"),
+        ({"source": [Spectrum([1.0, 2.0], 2, 2)], "randomize": True}, ValueError, "weights to shuffle"),
+        ({"source": iter([1, 2])}, TypeError, "source holds int"),
+    ],
+)
+def test_wrong_arguments_are_named(kwargs, error, says):
+    with pytest.raises(error, match=says):
+        analyze(**({"source": state()} | kwargs))
+
+
+def test_the_atlas_gives_the_nulls_too():
+    details = analyze("minilm", randomize=True, layers=["query"])
+    stored = atlas.load("minilm").select("query")
+    np.testing.assert_allclose(details["max_rand_eval"], [x.shuffled.eigenvalues[-1] for x in stored])
