@@ -11,6 +11,7 @@ import importlib
 import json
 import math
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -239,17 +240,20 @@ def _read_torch(path: Path) -> list[StoredTensor]:
     zipped = zipfile.is_zipfile(path)  # since torch 1.6
     where = f"source={str(path)!r}"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle protocols, storages and other things of torch's own
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
     except Exception as error:  # torch lets whatever its unpickler meets come through
-        if found := re.search(r"GLOBAL ([\w.]+)|Unsupported class (\S+)", str(error)):
-            what = found[1] or found[2]
+        with path.open("rb") as file:
+            pickled = zipped or file.read(1) == b"\x80"
+        if pickled and (found := re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) (\S+)", str(error))):
+            what = f" ({found[1]})" if found[1] else ""
             raise ValueError(
-                f"{where} is a pickle of Python objects ({what}): loading it runs code, so it is refused. "
+                f"{where} is a pickle of Python objects{what}: loading it runs code, so it is refused. "
                 "Save the state dict instead: torch.save(model.state_dict(), path)"
             ) from None
-        raise ValueError(
-            f"{where} is no torch checkpoint, or is damaged or truncated ({type(error).__name__})"
-        ) from None
+        what = type(error).__name__
+        raise ValueError(f"{where} is no torch checkpoint, or is damaged or truncated ({what})") from None
     if isinstance(state, torch.Tensor):
         state = {path.stem: state}
     # Training scripts save the state dict beside the optimizer's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ def hub_checkpoint(name: str) -> Path:
         If the package huggingface_hub is not installed.
     """
     hub = optional_import("huggingface_hub", f"the hub name {name!r}")
+    for part in ("constants", "errors", "utils"):
+        importlib.import_module(f"huggingface_hub.{part}")
     missing = f"source={name!r}: there is no such file or folder, and as a hub name"
     if found := _fetch(hub, name, local_files_only=True):
         return found

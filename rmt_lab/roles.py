@@ -34,7 +34,10 @@ _ATTENTION = r"[^.]*att(?:entio)?n[^.]*\."  # attn. attention. self_attn. SelfAt
 _ENDINGS = [
     ("qkv", r"c_attn|query_key_value|qkv|qkv_proj|to_qkv|wqkv|attn_qkv|in_proj_weight"),
     *(
-        (word, rf"{word}|{letter}_(?:proj|lin|proj_weight)|attn_{letter}|w{letter}|to_{letter}|{_ATTENTION}{letter}")
+        (
+            word,
+            rf"{word}(?:_proj)?|{letter}_(?:proj|lin|proj_weight)|attn_{letter}|w{letter}|to_{letter}|{_ATTENTION}{letter}",
+        )
         for word, letter in (("query", "q"), ("key", "k"), ("value", "v"))
     ),
     (
@@ -69,18 +72,6 @@ _HEAD_COMPILED = re.compile(rf"(?:^|\.)(?:{_HEAD})(?:\.|$)|^(?:output|fc)$")
 _EXPERT_NUMBER = re.compile(r"(\.experts\..*|_exps)\.\d+$")  # blk.0.ffn_up_exps.5: the 5 says which expert
 
 
-def block_of(longname: str) -> int | None:
-    """The index of the block (transformer layer) that a path runs through; None outside of blocks.
-
-    Examples
-    --------
-    >>> block_of("bert.encoder.layer.11.output.dense"), block_of("blk.3.attn_q"), block_of("wte")
-    (11, 3, None)
-    """
-    match = _BLOCK.search(longname)
-    return int(match[1]) if match else None
-
-
 def role_of(longname: str) -> str:
     """One of :data:`ROLES`: what the layer of this path does; ``"other"`` where the name does not tell.
 
@@ -93,7 +84,7 @@ def role_of(longname: str) -> str:
     ('qkv', 'feed-forward out', 'other')
     """
     longname = _EXPERT_NUMBER.sub(r"\1", longname)
-    in_block = block_of(longname) is not None
+    in_block = _BLOCK.search(longname) is not None
     if not in_block and _HEAD_COMPILED.search(longname):
         return "head"
     table = _ENDINGS_COMPILED + (_BLOCK_ENDINGS_COMPILED if in_block else [])
@@ -101,8 +92,15 @@ def role_of(longname: str) -> str:
 
 
 def block_and_role(longname: str) -> tuple[int | None, str]:
-    """Both at once: where a layer stands and what it does."""
-    return block_of(longname), role_of(longname)
+    """Where a layer stands and what it does: the index of its block (None outside of blocks) and :func:`role_of`.
+
+    Examples
+    --------
+    >>> block_and_role("bert.encoder.layer.11.output.dense"), block_and_role("wte")
+    ((11, 'feed-forward out'), (None, 'embedding'))
+    """
+    match = _BLOCK.search(longname)
+    return (int(match[1]) if match else None), role_of(longname)
 
 
 def short_name(longname: str) -> str:

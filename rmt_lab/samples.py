@@ -101,7 +101,7 @@ def fetch(name: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
     if name not in SAMPLES:
         raise ValueError(f"name={name!r}; allowed are {', '.join(map(repr, SAMPLES))}")
     sample = SAMPLES[name]
-    folder = Path(cache_dir or os.environ.get("RMT_LAB_CACHE") or platformdirs.user_cache_dir("rmt_lab")) / "samples"
+    folder = cache_folder(cache_dir)
     path = folder / f"{name}-{sample.version}{Path(sample.member).suffix}"
     if path.is_file() and _sha256_of(path) == sample.file_sha256:
         return path
@@ -114,6 +114,11 @@ def fetch(name: str, cache_dir: str | os.PathLike[str] | None = None) -> Path:
             _verify(_copy_and_hash(packed, file), sample.file_sha256, sample.member)
         os.replace(part, path)
     return path
+
+
+def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The folder that samples are kept in."""
+    return Path(cache_dir or os.environ.get("RMT_LAB_CACHE") or platformdirs.user_cache_dir("rmt_lab")) / "samples"
 
 
 def _download(sample: Sample, folder: Path) -> Path:

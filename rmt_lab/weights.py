@@ -23,7 +23,7 @@ import numpy as np
 
 from .checkpoints import read_checkpoint
 from .hub import hub_checkpoint, looks_like_hub_name
-from .roles import ROLES, block_of, role_of, short_name
+from .roles import ROLES, block_and_role, role_of, short_name
 from .tensors import Matrix, StoredTensor, tensors_of_mapping, tensors_of_module
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble")
@@ -58,7 +58,7 @@ class WeightMatrix(NamedTuple):
     @property
     def block(self) -> int | None:
         """Index of the block that the layer is in, None outside of blocks."""
-        return block_of(self.longname)
+        return block_and_role(self.longname)[0]
 
     @property
     def role(self) -> str:
@@ -104,10 +104,8 @@ def iter_weights(
     ValueError
         If a file is empty, truncated, damaged or a pickle that would run code, no matrix is found, ``layers`` matches
         nothing, or a fused matrix cannot be split for certain.
-    TypeError
-        If source is of another type.
-    ImportError
-        If the package that a format needs is not installed.
+    TypeError, ImportError
+        If source is of another type; if the package that a format needs is not installed.
 
     Examples
     --------
@@ -160,7 +158,7 @@ def select_layers(layers: Sequence[L], selection: Iterable[int | str] | int | st
     """
     if selection is None:
         return list(layers)
-    entries = [selection] if isinstance(selection, (int, str)) else list(selection)
+    entries = [selection] if isinstance(selection, (int, str, np.integer)) else list(selection)
     if not entries:
         raise ValueError("layers is empty; give layer ids, names or roles, or None for all")
     wanted = {layer.layer_id for entry in entries for layer in _matching(layers, entry)}
@@ -207,11 +205,9 @@ def _tensors_of(source: Any) -> list[StoredTensor]:
         return tensors_of_mapping({"matrix": source})
     if isinstance(source, Mapping):
         return tensors_of_mapping(source)
-    if not isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, (str, os.PathLike)) or source == "":
         allowed = "a torch module, a mapping of names to tensors, an array, a path or a hub name"
-        raise TypeError(f"source is of type {type(source).__name__}; allowed are {allowed}")
-    if not str(source).strip():
-        raise ValueError(f"source={source!r} is empty; it should be a path or a hub name")
+        raise TypeError(f"source is {source!r:.60} of type {type(source).__name__}; allowed are {allowed}")
     path = Path(source).expanduser()
     if isinstance(source, str) and not path.exists() and looks_like_hub_name(source):
         path = hub_checkpoint(source)
@@ -221,14 +217,13 @@ def _tensors_of(source: Any) -> list[StoredTensor]:
 def _matrices(tensors: Iterable[StoredTensor], split_qkv: bool) -> list[_Planned]:
     """The weight matrices among the tensors, in order and numbered."""
     found: list[_Planned] = []
-    seen = set()
+    seen: set[Any] = set()
     for tensor in tensors:
-        if not _is_weight(tensor) or tensor.identity in seen:
+        if not _is_weight(tensor) or (tensor.identity is not None and tensor.identity in seen):
             continue
-        if tensor.identity is not None:
-            seen.add(tensor.identity)
+        seen.add(tensor.identity)
         longname = tensor.name.removesuffix(".weight")
-        for suffix, part, ndim in _parts(longname, tensor.shape, split_qkv):
+        for suffix, part, ndim in _parts(tensor, longname, split_qkv):
             name = longname + suffix
             role = role_of(name)
             by_name = "embedding" if role.endswith("embedding") else "dense"
@@ -242,28 +237,34 @@ def _is_weight(tensor: StoredTensor) -> bool:
     name, ndim = tensor.name, len(tensor.shape)
     if tensor.layer_type == "" or _NO_WEIGHT.search(name) or not 2 <= ndim <= 5:
         return False
-    if tensor.dtype not in _FLOATS and not _QUANTISED.search(name):
-        return False  # position ids, masks, ...
-    if ndim == 2 or name.endswith("weight") or "." not in name or _EXPERTS.search(name):
-        return True
-    return ndim == 3 and tensor.shape[0] == 1 and tensor.shape[1] > 1  # a position embedding (1, n, d)
+    if tensor.dtype not in _FLOATS and not _QUANTISED.search(name):  # position ids, masks
+        return False
+    if _is_table(tensor):
+        return tensor.shape[1] > 1  # a class token is (1, 1, d)
+    return ndim == 2 or name.endswith("weight") or "." not in name or _EXPERTS.search(name) is not None
 
 
-def _parts(longname: str, shape: tuple[int, ...], split_qkv: bool) -> list[tuple[str, Any, int]]:
+def _is_table(tensor: StoredTensor) -> bool:
+    """Whether a parameter is a matrix behind an axis of length 1: position embeddings (1, n, d) of vision models."""
+    return len(tensor.shape) == 3 and tensor.shape[0] == 1 and not tensor.name.endswith("weight")
+
+
+def _parts(tensor: StoredTensor, longname: str, split_qkv: bool) -> list[tuple[str, Any, int]]:
     """The matrices that a tensor is made of: suffix of the name, index into the tensor, number of dimensions."""
-    ndim = len(shape)
+    shape, ndim = tensor.shape, len(tensor.shape)
     if ndim == 3 and _EXPERTS.search(longname):  # a mixture of experts: one matrix each
         return [(f".{expert}", expert, 2) for expert in range(shape[0])]
-    if ndim == 3 and shape[0] == 1 and "emb" in longname:
+    if _is_table(tensor):
         return [("", 0, 2)]
     if not (split_qkv and role_of(longname) == "qkv" and ndim == 2):
         return [("", ..., ndim)]
     rows, columns = shape
-    names = (".query", ".key", ".value")
+    d = min(shape)
+    blocks = [(".query", slice(0, d)), (".key", slice(d, 2 * d)), (".value", slice(2 * d, 3 * d))]
     if _FUSED_COLUMNS.search(longname) and columns == 3 * rows:
-        return [(name, np.s_[:, i * rows : (i + 1) * rows], 2) for i, name in enumerate(names)]
+        return [(suffix, (slice(None), block), 2) for suffix, block in blocks]
     if _FUSED_ROWS.search(longname) and rows == 3 * columns:
-        return [(name, np.s_[i * columns : (i + 1) * columns], 2) for i, name in enumerate(names)]
+        return [(suffix, block, 2) for suffix, block in blocks]
     raise ValueError(
         f"split_qkv=True: {longname} of shape {rows} x {columns} may interleave or share its heads, so that its query, "
         "key and value cannot be told apart for certain; pass split_qkv=False"
