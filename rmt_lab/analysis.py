@@ -196,7 +196,7 @@ def _map(
         if n_jobs != 1:
             from joblib import Parallel, delayed
 
-            # the solver releases the lock of the interpreter, so threads do; no more matrices are read than they can use
+            # the solver releases the interpreter's lock, so threads do; pre_dispatch: no matrix is read before its turn
             tasks = (delayed(step)(layer, rng.spawn(1)[0]) for layer in layers)
             return list(Parallel(n_jobs, prefer="threads", pre_dispatch="n_jobs")(tasks))
         rows = []
