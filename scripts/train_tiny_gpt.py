@@ -1,10 +1,10 @@
 """Train a small GPT-2 on Python's own standard library and record its spectra: python scripts/train_tiny_gpt.py RUN
 
-The runs differ in one thing each. ``little`` and ``much`` see the same number of bytes in the same batches, the first from
-1 % of the text over and over, the second from all of it; ``small_batch`` is ``much`` with a quarter of the batch and four
-times the steps. The text is the source of the standard library, which every machine has; the record keeps its checksum.
-Every recorded step keeps the singular values of every matrix, rounded to 12 bits of mantissa (a relative 1e-4), and the
-losses on training and held-out text. Writes rmt_lab/data/trainings/RUN.npz.
+The runs differ in one thing each. ``little`` and ``much`` see the same number of bytes in batches of the same size, the
+first from 1 % of the text over and over, the second from all of it; ``small_batch`` is ``much`` with a quarter of the
+batch and four times the steps. The text is the source of the standard library, which every machine has; the record keeps
+its checksum. Every recorded step keeps the singular values of every matrix, rounded to 12 bits of mantissa (a relative
+1e-4), and the losses on training and held-out text. Writes rmt_lab/data/trainings/RUN.npz.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ RUNS = {
 
 
 def text() -> np.ndarray:
-    """The standard library's source as bytes, file by file in alphabetical order; tests and installed packages left out."""
+    """The standard library's source as bytes, files in alphabetical order; without tests and installed packages."""
     root = Path(sysconfig.get_paths()["stdlib"])
     files = sorted(p.relative_to(root).as_posix() for p in root.rglob("*.py"))
     skip = {"test", "tests", "idle_test", "site-packages", "lib2to3", "ensurepip", "__pycache__"}
