@@ -2,7 +2,7 @@
 
 The runs differ in one thing each. ``little`` and ``much`` see the same number of bytes in batches of the same size, the
 first from 1 % of the text over and over, the second from all of it; ``small_batch`` is ``much`` with a quarter of the
-batch and four times the steps. The text is the source of the standard library, which every machine has; the record keeps
+batch and four times the steps. The text is the source of the standard library, that every machine has; the record keeps
 its checksum. Every recorded step keeps the singular values of every matrix, rounded to 12 bits of mantissa (a relative
 1e-4), and the losses on training and held-out text. Writes rmt_lab/data/trainings/RUN.npz.
 """
