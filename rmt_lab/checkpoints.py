@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 
+from .gguf_file import gguf_tensors
 from .roles import model_order
 from .tensors import Matrix, StoredTensor, tensor_of, tensors_of_mapping
 
@@ -170,33 +170,7 @@ def _read_index(path: Path) -> list[StoredTensor]:
 
 
 def _read_gguf(path: Path) -> list[StoredTensor]:
-    """A GGUF file: quantised values, memory-mapped, widened to float32 when a tensor is read."""
-    gguf = optional_import("gguf", "reading a .gguf file")
-
-    class Reader(gguf.GGUFReader):  # type: ignore[name-defined]
-        def _get(self, offset: int, dtype: Any, count: Any = 1, override_order: Any = None) -> Any:
-            # Past the end the parent gives short arrays and, by a damaged count, goes on for ever.
-            if offset + int(count) * np.dtype(dtype).itemsize > len(self.data):
-                raise ValueError("truncated")
-            return super()._get(offset, dtype, count, override_order)
-
-    try:
-        tensors = Reader(path).tensors
-    except (ValueError, KeyError, IndexError, OverflowError, UnicodeDecodeError) as error:
-        raise ValueError(f"source={str(path)!r} is no GGUF file, or is damaged or truncated: {error}") from None
-
-    def values(tensor: Any) -> Matrix:
-        return np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
-
-    return _in_model_order(
-        StoredTensor(
-            tensor.name,
-            tuple(int(n) for n in reversed(tensor.shape)),  # ggml counts dimensions from the inside
-            tensor.tensor_type.name.lower() if tensor.tensor_type.name.startswith("I") else "float32",
-            partial(values, tensor),
-        )
-        for tensor in tensors
-    )
+    return _in_model_order(gguf_tensors(path, optional_import("gguf", "reading a .gguf file")))
 
 
 def _read_npz(path: Path) -> list[StoredTensor]:
@@ -215,7 +189,7 @@ def _read_npz(path: Path) -> list[StoredTensor]:
                     if dtype.hasobject:
                         raise ValueError(f"{name} holds pickled Python objects; they run code and are refused")
                     tensors.append(StoredTensor(name, shape, dtype.name, partial(_read_npz_member, path, name)))
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+    except Exception as error:  # damaged bytes come up as anything: zlib.error, TokenError, NotImplementedError
         raise ValueError(f"source={str(path)!r} is no .npz file, or is damaged or truncated: {error}") from None
     return tensors
 
@@ -228,7 +202,7 @@ def _read_npz_member(path: Path, name: str) -> Matrix:
 def _read_npy(path: Path) -> list[StoredTensor]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Exception as error:
         reason = "it holds pickled Python objects, which run code" if "object" in str(error) else str(error)
         raise ValueError(f"source={str(path)!r} is no .npy file that can be read: {reason}") from None
     return [tensor_of(path.stem, array, partial(np.array, array))]
@@ -237,16 +211,17 @@ def _read_npy(path: Path) -> list[StoredTensor]:
 def _read_torch(path: Path) -> list[StoredTensor]:
     """A state dict saved by torch, memory-mapped; only tensors and plain containers are unpickled."""
     torch = optional_import("torch", f"reading a {path.suffix} file")
-    zipped = zipfile.is_zipfile(path)  # since torch 1.6
+    with path.open("rb") as file:
+        magic = file.read(4)
+    zipped = magic == b"PK\x03\x04"  # the format since torch 1.6; before, it was a pickle
     where = f"source={str(path)!r}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle protocols, storages and other things of torch's own
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
     except Exception as error:  # torch lets whatever its unpickler meets come through
-        with path.open("rb") as file:
-            pickled = zipped or file.read(1) == b"\x80"
-        if pickled and (found := re.search(r"GLOBAL ([\w.]+)|Unsupported (?:class|operand) (\S+)", str(error))):
+        found = re.search(r"GLOBAL ([\w.]+)|Unsupported (class|operand)", str(error))
+        if found and (zipped or magic[:1] == b"\x80"):
             what = f" ({found[1]})" if found[1] else ""
             raise ValueError(
                 f"{where} is a pickle of Python objects{what}: loading it runs code, so it is refused. "

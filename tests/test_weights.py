@@ -5,6 +5,8 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tracemalloc
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +135,10 @@ def test_gguf_comes_in_model_order_and_dequantised(tmp_path):
     gguf = pytest.importorskip("gguf", reason="needs gguf")
     rng = np.random.default_rng(1)
     writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_custom_alignment(64)
+    writer.add_array("tokenizer.ggml.tokens", ["a", "bcd", "é" * 50])
+    writer.add_array("tokenizer.ggml.scores", [0.5, 1.5, 2.5])
+    writer.add_bool("flag", True)
     plain, packed = {}, {}
     for i in range(11):
         plain[f"blk.{i}.ffn_up.weight"] = rng.normal(size=(5, 32)).astype(np.float32)
@@ -163,6 +169,10 @@ def test_gguf_comes_in_model_order_and_dequantised(tmp_path):
         assert w.matrix.shape == original.shape
         assert np.abs(w.matrix - original).max() <= 0.51 * step + 1e-3 * step
     assert same(iter_weights(tmp_path), found)
+    for tensor in gguf.GGUFReader(tmp_path / "model.gguf").tensors:
+        for w in found:
+            if tensor.name == w.longname + ".weight":
+                np.testing.assert_array_equal(w.matrix, gguf.quants.dequantize(tensor.data, tensor.tensor_type))
 
     data = (tmp_path / "model.gguf").read_bytes()
     for size in (3, 20, 100, 700, len(data) // 2, len(data) - 200):
@@ -438,6 +448,21 @@ def test_layers_that_are_not_selected_are_not_read_from_disk(state, tmp_path):
     assert np.isnan(next(iter_weights(path)).matrix).all()
 
 
+def test_a_matrix_is_gone_before_the_next_is_read(tmp_path):
+    one = np.ones((500, 500))
+    safetensors_numpy.save_file({f"layers.{i}.fc1.weight": one + i for i in range(5)}, tmp_path / "model.safetensors")
+    weights = iter_weights(tmp_path)
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            w = next(weights)
+            del w
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert one.nbytes <= peak < 1.5 * one.nbytes
+
+
 # --- bad input ------------------------------------------------------------------------------------------------------
 
 
@@ -495,6 +520,44 @@ def test_empty_truncated_and_garbage_files_of_every_format(state, tmp_path, suff
             path.write_bytes(data[:size])
             with pytest.raises(ValueError, match=r"source='.*model.* is no "):
                 iter_weights(path)
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m.gguf", "m.npz", "m.pt"])
+@settings(max_examples=60, deadline=None)
+@given(flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=3))
+def test_damaged_bytes_give_a_matrix_or_a_value_error_and_nothing_else(damaged_files, name, flips):
+    data = bytearray((damaged_files / name).read_bytes())
+    for place, value in flips:
+        data[int(place * len(data))] = value
+    path = damaged_files / f"damaged{Path(name).suffix}"
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* cannot be read and is given as NaN")
+        message = "source="
+        try:
+            assert list(iter_weights(path))
+        except ValueError as error:
+            message = str(error)
+    assert message.startswith("source=")
+
+
+@pytest.fixture(scope="module")
+def damaged_files(tmp_path_factory):
+    gguf = pytest.importorskip("gguf", reason="needs gguf")
+    folder = tmp_path_factory.mktemp("damaged")
+    state = {"h.0.up.weight": np.ones((2, 3), np.float32), "h.10.up.weight": np.ones((3, 2), np.float32)}
+    safetensors_numpy.save_file(state, folder / "m.safetensors")
+    np.savez_compressed(folder / "m.npz", **state)
+    torch.save({name: torch.from_numpy(value) for name, value in state.items()}, folder / "m.pt")
+    writer = gguf.GGUFWriter(folder / "m.gguf", "llama")
+    writer.add_array("words", ["a", "b"])
+    for name, value in state.items():
+        writer.add_tensor(name, value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return folder
 
 
 class Evil:
