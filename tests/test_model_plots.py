@@ -1,0 +1,114 @@
+"""Pictures of whole models: a panel a layer, and the histograms of the exponents."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from drawn import area, by_color, guides, legend_texts, only, planted, words
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from rmt_lab import style
+from rmt_lab.bulk import fit_bulk
+from rmt_lab.gaussian_spectra import gaussian_spectrum
+from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.plotting import describe, plot_alphas, plot_layer_grid
+
+
+@pytest.fixture
+def ax():
+    yield Figure(figsize=(8, 5), layout="constrained").subplots()
+    assert not plt.get_fignums()  # nothing leaked into pyplot
+
+
+@pytest.mark.parametrize("n", [1, 5, 12, 30])
+def test_grid_has_a_panel_a_layer(n):
+    layers = [planted([30 + 10 * i], 120, 60, i, name=f"block {i} feed-forward in") for i in range(n)]
+    nulls = [gaussian_spectrum(120, 60, rng=100 + i) for i in range(n)]
+    fig = plot_layer_grid(layers, nulls, fig=Figure((10, 7), layout="constrained"))
+    fig.draw_without_rendering()
+    assert len(fig.axes) == n
+    low, high = fig.axes[0].get_xlim()
+    for ax, s, null in zip(fig.axes, layers, nulls, strict=True):
+        assert ax.get_xlim() == (low, high)
+        assert ax.get_ylim() == fig.axes[0].get_ylim()
+        assert area(ax.patches[0]) == pytest.approx(np.mean(s.singular_values <= high))
+        outline = ax.patches[2]
+        assert (outline.get_edgecolor()[:3], outline.get_linestyle()) == (to_rgb(style.NOISE), "--")
+        assert area(outline) == pytest.approx(np.mean(null.singular_values <= high), abs=0.1)
+    beyond = sum(len(by_color(ax, style.OUTLIER)) for ax in fig.axes)
+    title = fig.get_suptitle().replace("\n", " ")
+    assert f"n {beyond} of {style.count(n, 'layer')} singular values stand beyond the noise" in title
+    assert beyond >= n - 1  # one of the spikes is near the edge
+    if n > 1:
+        assert title.startswith("feed-forward in: ")
+        assert [ax.get_title("left") for ax in fig.axes] == [f"block {i}" for i in range(n)]
+    assert len({t.get_text() for t in fig.legends[0].get_texts()}) == 3
+    assert title in describe(fig)
+
+
+def test_grid_over_laws_and_alone():
+    layers = [gaussian_spectrum(400, 200, rng=i) for i in range(4)]
+    laws = [MarchenkoPastur(2), fit_bulk(layers[1]), None, layers[0]]
+    fig = plot_layer_grid(layers, laws, titles=list("abcd"), fig=Figure())
+    assert fig.get_suptitle() == "In 0 of 3 layers singular values stand beyond the noise"
+    x, y = only(by_color(fig.axes[0], style.NOISE)).get_data()
+    assert y == pytest.approx(MarchenkoPastur(2).singular_values(400).pdf(x))
+    assert [ax.get_title("left") for ax in fig.axes] == list("abcd")
+    largest = [s.singular_values[-1] for s in layers]
+    alone = plot_layer_grid(layers, fig=Figure()).get_suptitle()
+    assert f"{min(largest):.3g} to {max(largest):.3g}" in alone
+    with pytest.raises(ValueError, match="4 spectra, 1 nulls, 4 titles"):
+        plot_layer_grid(layers, laws[:1])
+    with pytest.raises(ValueError, match="0 spectra"):
+        plot_layer_grid([])
+
+
+def tables():
+    rng = np.random.default_rng(0)
+    a = pd.DataFrame({"alpha": rng.normal(3, 0.5, 40), "block": np.arange(40) // 4, "role": ["query", "key"] * 20})
+    b = a.assign(alpha=rng.normal(5, 0.5, 40) + a["block"] / 2)
+    b.loc[0, "alpha"] = np.nan
+    return {"small": a.astype({"block": "Int64"}), "large": b.astype({"block": "Int64"})}
+
+
+def test_alpha_histograms(ax):
+    found = tables()
+    plot_alphas(found, ax=ax)
+    small, large = (found[k]["alpha"].dropna() for k in found)
+    assert ax.get_title("left") == f"Median α: {small.median():.2f} in small, {large.median():.2f} in large"
+    assert [t.get_text() for t in legend_texts(ax)] == ["small, 40 layers", "large, 39 layers"]
+    assert area(ax.patches[0]) == pytest.approx(1)
+    assert area(ax.patches[-1]) == pytest.approx(1)
+    assert ax.patches[-1].get_hatch()
+    assert not ax.patches[0].get_hatch()
+    assert guides(ax) == [2, 6]
+
+
+def test_alphas_of_one_model_and_far_ones(ax):
+    alpha = np.r_[np.linspace(2.5, 4, 60), 60.0]
+    plot_alphas(pd.DataFrame({"alpha": alpha}), ax=ax)
+    assert ax.get_title("left") == f"Median α: {np.median(alpha):.2f}; 60 of 61 layers lie in 2 .. 6"
+    assert "1 more, up to 60 →" in words(ax)
+    assert area(ax.patches[0]) == pytest.approx(60 / 61)
+
+
+def test_alphas_by_depth(ax):
+    found = tables()
+    plot_alphas(found, ax=ax, by_depth=True)
+    points = [line for line in ax.lines if line.get_linestyle() == "None"]
+    assert sum(len(line.get_xdata()) for line in points) == 79
+    assert len({line.get_marker() for line in points}) == 2  # one a role
+    assert "no trend in small" in ax.get_title("left")
+    assert "rises in large" in ax.get_title("left").replace("\n", " ")
+    medians = only(line for line in ax.lines if line.get_label() == "block median large")
+    assert medians.get_ydata() == pytest.approx(found["large"].groupby("block")["alpha"].median().to_numpy(float))
+    assert {"query", "key"} <= set(words(ax))
+
+
+def test_alphas_that_cannot_be_drawn():
+    with pytest.raises(ValueError, match="table 'x' has no column block, role; it has alpha"):
+        plot_alphas({"x": pd.DataFrame({"alpha": [1.0]})}, by_depth=True)
+    with pytest.raises(ValueError, match="no layer of 'x' has an alpha"):
+        plot_alphas({"x": pd.DataFrame({"alpha": [np.nan]})})
+    assert not plt.get_fignums()
