@@ -23,7 +23,7 @@ _RANDOM = [*(f"rand_{c}" for c in BULK_COLUMNS), "max_rand_eval", "rand_distance
 _END = ["status", "warning"]
 
 
-class _Layer(NamedTuple):
+class Layer(NamedTuple):
     """A layer whose spectra are computed when asked for, so that one matrix is held at a time."""
 
     layer_id: int
@@ -119,10 +119,10 @@ def analyze(
         "finger_thresh": finger_thresh,
     }
 
-    def row(layer: _Layer, rng: np.random.Generator) -> dict[str, Any]:
+    def row(layer: Layer, rng: np.random.Generator) -> dict[str, Any]:
         return _row(layer, rng, **{k: v for k, v in options.items() if k != "split_qkv"})
 
-    rows = _map(row, _layers(source, layers, split_qkv, randomize), n_jobs, np.random.default_rng(rng))
+    rows = _map(row, layers_of(source, layers, split_qkv, randomize), n_jobs, np.random.default_rng(rng))
     columns = [*_LOOK, *FIT_COLUMNS, *NORM_COLUMNS, *BULK_COLUMNS, *(_RANDOM if randomize else []), *_END]
     details = pd.DataFrame(rows, columns=columns)
     details["block"] = details["block"].astype("Int64")
@@ -136,13 +136,15 @@ def analyze(
     return details
 
 
-def _layers(source: Any, layers: Iterable[int | str] | None, split_qkv: bool, randomize: bool) -> Iterator[_Layer]:
-    """The layers of any source, none of them computed yet."""
+def layers_of(
+    source: Any, layers: Iterable[int | str] | None = None, split_qkv: bool = False, randomize: bool = False
+) -> Iterator[Layer]:
+    """The layers of anything :func:`analyze` takes, none of them computed yet."""
     if isinstance(source, str) and not os.path.exists(source) and source in atlas.names():
         source = atlas.load(source)
     if isinstance(source, atlas.AtlasModel):
         for x in select_layers(source.layers, layers):
-            yield _Layer(
+            yield Layer(
                 x.layer_id, x.name, x.longname, x.layer_type, partial(_given, x.spectrum), partial(_given, x.shuffled)
             )
     elif isinstance(source, Spectrum) or _is_iterable_of_spectra(source):
@@ -151,7 +153,7 @@ def _layers(source: Any, layers: Iterable[int | str] | None, split_qkv: bool, ra
         yield from select_layers(_spectra([source] if isinstance(source, Spectrum) else source), layers)
     else:
         for w in iter_weights(source, split_qkv=split_qkv, layers=layers):
-            yield _Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), partial(_shuffled, w.matrix))
+            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), partial(_shuffled, w.matrix))
             del w  # before the next matrix is read
 
 
@@ -163,13 +165,13 @@ def _shuffled(W: Any, rng: np.random.Generator) -> Spectrum:
     return Spectrum.from_matrix(atlas.shuffled_entries(W, rng))
 
 
-def _spectra(spectra: Iterable[Spectrum]) -> list[_Layer]:
+def _spectra(spectra: Iterable[Spectrum]) -> list[Layer]:
     found = []
     for i, s in enumerate(spectra):
         if not isinstance(s, Spectrum):
             raise TypeError(f"source holds {type(s).__name__}; an iterable of Spectrum holds nothing else")
         name = s.name or f"spectrum {i}"
-        found.append(_Layer(i, name, name, "spectrum", partial(_given, s), partial(_given, s)))
+        found.append(Layer(i, name, name, "spectrum", partial(_given, s), partial(_given, s)))
     return found
 
 
@@ -180,15 +182,15 @@ def _is_iterable_of_spectra(source: Any) -> bool:
 
 
 def _map(
-    row: Callable[[_Layer, np.random.Generator], dict[str, Any]],
-    layers: Iterator[_Layer],
+    row: Callable[[Layer, np.random.Generator], dict[str, Any]],
+    layers: Iterator[Layer],
     n_jobs: int,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
     """The rows of all layers; every layer has a random stream of its own, so that threads change nothing."""
     with tqdm(desc="analyze", unit=" layers", delay=2) as bar:  # no bar for what takes the blink of an eye
 
-        def step(layer: _Layer, rng: np.random.Generator) -> dict[str, Any]:
+        def step(layer: Layer, rng: np.random.Generator) -> dict[str, Any]:
             done = row(layer, rng)
             bar.update()
             return done
@@ -207,7 +209,7 @@ def _map(
 
 
 def _row(
-    layer: _Layer,
+    layer: Layer,
     rng: np.random.Generator,
     fix_fingers: str | None,
     randomize: bool,

@@ -45,13 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = args.command
     try:
-        return command(args)
-    except (ValueError, TypeError, OSError, ImportError) as error:
-        print(f"rmt-lab: {error}", file=sys.stderr)
-        return 1
+        code = command(args)
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # the reader (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"rmt-lab: {error}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +124,8 @@ def _analyze(args: argparse.Namespace) -> int:
     if args.plots:
         from .demo import plot_layers
 
-        plot_layers(args.source, details, args.plots, split_qkv=args.split_qkv)
+        drawn = details.loc[details["status"] == "success", "layer_id"]
+        plot_layers(args.source, drawn, args.plots, split_qkv=args.split_qkv)
     return 0 if (details["status"] == "success").all() else 3
 
 

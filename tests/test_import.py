@@ -13,14 +13,14 @@ PACKAGE = Path(rmt_lab.__file__).parent
 STAGES = [
     {"_repr"},
     {"spectrum", "roles", "tensors", "tracy_widom", "semicircle"},
-    {"ensembles", "initialisations", "gaussian_spectra", "checkpoints", "hub", "samples", "marchenko_pastur", "bulk"},
-    {"weights", "power_law", "spiked", "generalised_mp", "level_statistics", "phases"},
-    {"atlas", "fingers"},
-    {"metrics"},
+    {"ensembles", "initialisations", "gaussian_spectra", "marchenko_pastur", "generalised_mp", "bulk", "spiked"},
+    {"checkpoints", "gguf_file", "hub", "samples", "weights", "level_statistics"},
+    {"resampling", "power_law", "truncated_power_law", "rivals", "intervals", "goodness", "outliers"},
+    {"fingers", "phases"},
+    {"atlas", "verdict", "metrics"},
     {"analysis"},
-    {"style", "plotting"},
-    {"demo"},
-    {"cli", "exercises"},
+    {"style", "backdrop", "model_plots", "plotting"},
+    {"demo", "cli", "exercises"},
 ]
 
 

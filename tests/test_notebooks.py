@@ -1,0 +1,57 @@
+"""The committed notebooks: run in order, with outputs, small; and a check that nbval would notice a change.
+
+nbval itself runs them (``make test``); it passes vacuously on a notebook without outputs, so that is ruled out here.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
+MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
+
+
+def code_cells(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS[0].name == "00_start_here.ipynb"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_run_top_to_bottom_with_outputs_that_nbval_compares(path):
+    cells = code_cells(path)
+    assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
+    outputs = [o for c in cells for o in c["outputs"]]
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+    tags = [tag for c in cells for tag in c["metadata"].get("tags", [])]
+    sources = ["".join(c["source"]) for c in cells]
+    exempted = [t for t in tags if t.startswith("nbval-")] + [s for s in sources if "NBVAL_" in s]
+    assert len(exempted) <= MOST_EXEMPTED
+    texts = [o for o in outputs if "text" in o or "text/plain" in o.get("data", {})]
+    assert len(texts) >= FEWEST_OUTPUTS
+    assert path.stat().st_size < 1e6
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_cells_are_thoughts(path):
+    for cell in code_cells(path):
+        assert len("".join(cell["source"]).splitlines()) < 15
+        assert not "".join(cell["source"]).rstrip().endswith(";")  # nbval ignores it and fails
+
+
+def test_nbval_notices_a_changed_number(tmp_path):
+    text = NOTEBOOKS[0].read_text(encoding="utf-8")
+    assert "sigma=layer.entry_std" in text
+    mutated = tmp_path / "mutated.ipynb"
+    mutated.write_text(text.replace("sigma=layer.entry_std", "sigma=1.01 * layer.entry_std"), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
+    run = subprocess.run([*command, "--rootdir", str(tmp_path), str(mutated)], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "1 failed" in run.stdout or "failed" in run.stdout
