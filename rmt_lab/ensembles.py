@@ -103,8 +103,7 @@ def pareto(N: int, M: int, mu: float, sigma: float = 1.0, rng: Rng = None) -> Ar
     """
     _check(N=N, M=M, sigma=sigma)
     scale, rng = sigma * _unit_scale(mu), np.random.default_rng(rng)
-    size = (1 - rng.random((N, M))) ** (-1 / mu)  # 1 - u lies in (0, 1]
-    return scale * size * rng.choice([-1.0, 1.0], (N, M))
+    return scale * (1 - rng.random((N, M))) ** (-1 / mu) * rng.choice([-1.0, 1.0], (N, M))  # 1 - u lies in (0, 1]
 
 
 def sparse(N: int, M: int, density: float, sigma: float = 1.0, rng: Rng = None) -> Array:
@@ -148,7 +147,7 @@ def orthogonal(N: int, M: int, rng: Rng = None) -> Array:
 def goe(n: int, sigma: float = 1.0, rng: Rng = None) -> Array:
     """Gaussian orthogonal ensemble: symmetric n x n, variance sigma^2 off the diagonal and 2 sigma^2 on it.
 
-    Law: the eigenvalues over sqrt(n) follow the semicircle of radius 2 sigma (Wigner 1958; Mehta 2004).
+    Law: ``Semicircle(sigma)`` for the eigenvalues over sqrt(n) (Wigner 1958; Mehta 2004).
 
     Examples
     --------
@@ -162,7 +161,7 @@ def goe(n: int, sigma: float = 1.0, rng: Rng = None) -> Array:
 def gue(n: int, sigma: float = 1.0, rng: Rng = None) -> npt.NDArray[np.complex128]:
     """Gaussian unitary ensemble: complex Hermitian n x n with E|H_ij|^2 = sigma^2, on the diagonal too.
 
-    Law: the eigenvalues over sqrt(n) follow the semicircle of radius 2 sigma (Wigner 1958; Mehta 2004).
+    Law: ``Semicircle(sigma)`` for the eigenvalues over sqrt(n) (Wigner 1958; Mehta 2004).
 
     Examples
     --------

@@ -11,6 +11,7 @@ from rmt_lab import ensembles as en
 from rmt_lab import initialisations as init
 from rmt_lab.gaussian_spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum
 from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.semicircle import Semicircle
 from rmt_lab.spectrum import Spectrum
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -121,6 +122,13 @@ def test_goe_and_gue_have_the_eigenvalues_of_the_tridiagonal_model(draw, beta):
     variances = np.mean(np.abs(H) ** 2, axis=0) / 1.5**2
     expected = 1 + (2 / beta - 1) * np.eye(n)
     np.testing.assert_allclose(variances, expected, rtol=6 * (2 / 600) ** 0.5)
+
+
+@pytest.mark.parametrize("draw", [en.goe, en.gue])
+def test_goe_and_gue_follow_the_semicircle(draw):
+    n, sigma = 300, 0.7
+    D = stats.kstest(np.linalg.eigvalsh(draw(n, sigma, rng=0)) / n**0.5, Semicircle(sigma).cdf).statistic
+    assert D < 0.02
 
 
 @settings(max_examples=10, deadline=None)
