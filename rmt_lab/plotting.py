@@ -152,7 +152,7 @@ def plot_tail(
     if accepted and raw:
         for f, label, line in ((raw, "raw fit", "--"), (accepted, "power law", "-"))[raw is accepted :]:
             ends, start = np.array([f.xmin, f.xmax]), np.mean(x >= f.xmin)
-            label += f": α = {f.alpha:.2f} ± {f.sigma:.2f}, n = {f.n_tail}, D√n = {_misfit(f):.2f}"
+            label += f": α = {f.alpha:.2f} ± {f.sigma:.2f}, n = {f.n_tail}, D√n\u00a0=\u00a0{_misfit(f):.2f}"
             ax.plot(ends, start * f.sf(ends), line, color=FIT, linewidth=3, label=label, zorder=3)
         style.guide(ax, accepted.xmin, f"xmin {accepted.xmin:.3g}", end="bottom")
         if dropped:

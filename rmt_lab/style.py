@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,15 +110,16 @@ def finish(ax: Axes, title: str, xlabel: str, ylabel: str, description: str) -> 
     """Title, legend above the axes, axis labels, letters that can be read from the last row, and the description."""
     width = ax.bbox.width / ax.figure.dpi * 84  # points; a layout engine will make the Axes a little wider
     handles, labels = ax.get_legend_handles_labels()
-    columns = _columns([len(label) * _LETTER * SMALL + 60 for label in labels], width)
-    rows = math.ceil(len(labels) / columns) if labels else 0
+    labels = [wrap(label, width - 55, SMALL) for label in labels]
+    columns = _columns([_width(label, SMALL) + 60 for label in labels], width)
+    lines = max((sum(label.count("\n") + 1 for label in c) for c in np.array_split(labels, columns)), default=0)
     if labels:
         legend = ax.legend(
             handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, fontsize=SMALL, frameon=False,
             borderaxespad=0.3, columnspacing=1.4, handlelength=2.2, labelspacing=0.3,
         )  # fmt: skip
         legend.set_in_layout(False)  # the title leaves it its room; a layout engine would squeeze the Axes instead
-    ax.set_title(wrap(title, width, TITLE), loc="left", fontsize=TITLE, pad=8 + rows * SMALL * 1.5)
+    ax.set_title(wrap(title, width, TITLE), loc="left", fontsize=TITLE, pad=8 + lines * SMALL * 1.5)
     ax.set_xlabel(xlabel, fontsize=LABEL)
     ax.set_ylabel(ylabel, fontsize=LABEL)
     ax.tick_params(labelsize=SMALL)
@@ -134,9 +135,14 @@ def _columns(widths: list[float], available: float) -> int:
     return 1
 
 
+def _width(text: str, size: float) -> float:
+    """About how wide the widest line of a text is, in points."""
+    return max(map(len, text.split("\n"))) * _LETTER * size
+
+
 def wrap(text: str, width: float, size: float) -> str:
     """Break text so that letters of this size (points) fit into the width (points)."""
-    return textwrap.fill(text, max(20, int(width / (_LETTER * size))), break_on_hyphens=False)
+    return textwrap.fill(text, max(16, int(width / (_LETTER * size))), break_on_hyphens=False)
 
 
 def bin_edges(values: Array, low: float, high: float) -> Array:
@@ -200,15 +206,21 @@ def outliers(ax: Axes, x: Array, label: str | None = None, size: float = 9.0) ->
 
 
 def plain_log_ticks(axis: Any) -> None:
-    """Plain numbers on a logarithmic axis: 1, 2, 5 of every decade, or 1 alone where there are more than two."""
+    """Plain numbers on a logarithmic axis: 1, 2, 5 of every decade, or what suits the span."""
     low, high = axis.get_view_interval()
     decades = math.log10(high / low)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,)))
-    axis.set_minor_locator(LogLocator(subs=range(2, 10)) if decades < 8 else NullLocator())
-    axis.set_major_formatter(
-        FuncFormatter(lambda x, _: f"{x:g}" if 1e-4 <= x < 1e5 else f"$10^{{{math.log10(x):.0f}}}$")
-    )
+    sparse = LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,))
+    axis.set_major_locator(sparse if decades > 1 else MaxNLocator(4))
+    axis.set_minor_locator(LogLocator(subs=range(2, 10)) if 1 < decades < 8 else NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: _plain(x)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _plain(x: float) -> str:
+    if 1e-4 <= x < 1e5 or x == 0:
+        return f"{x:g}"
+    digits, exponent = f"{x:.0e}".split("e")
+    return f"${digits} \\cdot 10^{{{int(exponent)}}}$".replace("1 \\cdot ", "")
 
 
 def bars(ax: Axes, heights: Array, edges: Array, label: str | None = None) -> None:

@@ -118,6 +118,31 @@ def test_letters_are_large_and_inside_the_figure(ax):
             assert box.y1 <= ax.figure.bbox.height
 
 
+def test_legends_and_titles_fit_half_a_figure():
+    fig = Figure((9, 4.2), layout="constrained")
+    left, right = fig.subplots(1, 2)
+    x, fit = fingered()
+    plot_spectrum(planted([40, 60, 800]), ax=left)
+    plot_tail(x, fit, ax=right)
+    fig.draw_without_rendering()
+    for ax, end in ((left, fig.bbox.width / 2), (right, fig.bbox.width)):
+        boxes = [t.get_window_extent() for t in [ax._left_title, *legend_texts(ax)]]
+        assert max(box.x1 for box in boxes) <= end
+        assert min(boxes[0].y0 - box.y1 for box in boxes[1:]) > -1  # the title is above the legend
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.7, 1.4), (0.02, 3), (1e-7, 30), (1e-25, 5e-24)])
+def test_logarithmic_axes_have_several_different_plain_labels(low, high):
+    ax = Figure().subplots()
+    ax.set(xscale="log", xlim=(low, high))
+    style.plain_log_ticks(ax.xaxis)
+    ax.figure.draw_without_rendering()
+    labels = [t.get_text() for t in ax.get_xticklabels() if low <= t.get_position()[0] <= high]
+    assert len(set(labels)) == len(labels) >= 3
+    plain = [float(t) for t in labels if "$" not in t]
+    assert all(low <= v <= high for v in plain)
+
+
 def test_descriptions_live_as_long_as_the_picture():
     fig = Figure()
     one, two = fig.subplots(1, 2)
