@@ -12,8 +12,17 @@ PACKAGE = Path(rmt_lab.__file__).parent
 # The direction of the data, design.md: no file imports from a later stage.
 STAGES = [
     {"_repr"},
-    {"spectrum", "roles", "tensors", "tracy_widom", "semicircle"},
-    {"ensembles", "initialisations", "gaussian_spectra", "marchenko_pastur", "generalised_mp", "bulk", "spiked"},
+    {"spectrum", "roles", "tensors", "tracy_widom"},
+    {
+        "ensembles",
+        "initialisations",
+        "gaussian_spectra",
+        "marchenko_pastur",
+        "generalised_mp",
+        "semicircle",
+        "bulk",
+        "spiked",
+    },
     {"checkpoints", "gguf_file", "hub", "samples", "weights", "level_statistics"},
     {"resampling", "power_law", "truncated_power_law", "rivals", "intervals", "goodness", "outliers"},
     {"fingers", "phases"},
