@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from .peers import Worker
 
@@ -17,7 +16,10 @@ RUNS: dict[str, dict[str, Any]] = {"clip_xmax": {"fix_fingers": "clip_xmax"}, "r
 
 
 class ModelResult(NamedTuple):
-    """One model under one option; (ours, WeightWatcher's) where two figures stand."""
+    """One model under one option; (ours, WeightWatcher's) where two figures stand.
+
+    ``ratio`` is WeightWatcher's time over ours by the clock, ``cpu_ratio`` in processor time.
+    """
 
     model: str
     run: str
@@ -25,19 +27,24 @@ class ModelResult(NamedTuple):
     rounds: int
     seconds: tuple[float, float]
     ratio: float
+    cpu_ratio: float
     memory: tuple[float, float]
     outside_solver: float
     difference: float
 
 
-def measure_model(model: str, run: str, weights: Path, weightwatcher: Path) -> ModelResult:
-    """Both tools in turn, each in a fresh process: three rounds, or fewer when they take longer than a minute."""
+def measure_model(model: str, run: str, weights: Path, weightwatcher: Path, cores: int = 1) -> ModelResult:
+    """Both tools in turn, each in a fresh process: three rounds, or fewer when they take longer than a minute.
+
+    With several cores WeightWatcher gets as many BLAS threads, and our analyze() as many jobs.
+    """
+    n_jobs = {} if cores == 1 else {"n_jobs": cores}
     rounds: list[tuple[dict[str, Any], dict[str, Any]]] = []
     start = time.perf_counter()
     while len(rounds) < ROUNDS and (not rounds or time.perf_counter() - start < ENOUGH):
         with Worker() as worker:
-            ours = worker.do("analyze", tool="rmt_lab", path=str(weights), options=RUNS[run])
-        with Worker(weightwatcher) as worker:
+            ours = worker.do("analyze", tool="rmt_lab", path=str(weights), options=RUNS[run] | n_jobs)
+        with Worker(weightwatcher, threads=cores) as worker:
             theirs = worker.do("analyze", tool="weightwatcher", path=str(weights), options=RUNS[run])
         rounds.append((ours, theirs))
     return ModelResult(
@@ -47,14 +54,15 @@ def measure_model(model: str, run: str, weights: Path, weightwatcher: Path) -> M
         len(rounds),
         (_median(r[0]["seconds"] for r in rounds), _median(r[1]["seconds"] for r in rounds)),
         _median(theirs["seconds"] / ours["seconds"] for ours, theirs in rounds),
+        _median(theirs["cpu"] / ours["cpu"] for ours, theirs in rounds),
         (_median(r[0]["memory"] for r in rounds), _median(r[1]["memory"] for r in rounds)),
-        _median(1 - ours["solver"] / ours["seconds"] for ours, _ in rounds),
+        _median(1 - ours["solver"] / ours["seconds"] for ours, _ in rounds) if cores == 1 else math.nan,
         _difference(*(r["details"] for r in rounds[0])),
     )
 
 
 def _median(values: Any) -> float:
-    return statistics.median(np.nan if v is None else float(v) for v in values)
+    return statistics.median(math.nan if v is None else float(v) for v in values)
 
 
 def _difference(ours: dict[str, list[Any]], theirs: dict[str, list[Any]]) -> float:

@@ -20,7 +20,8 @@ REQUIREMENTS = HERE / "weightwatcher-requirements.txt"
 def weightwatcher_python(given: Path | None = None) -> Path:
     """An interpreter that has WeightWatcher 0.7.7: the given one, or that of an environment in the user's cache folder.
 
-    The environment is made on first use (1.4 GB, more where pip brings a CUDA build of torch) and made again when ``weightwatcher-requirements.txt`` changes.
+    The environment is made on first use (1.4 GB, more where pip brings a CUDA build of torch), and made again when
+    ``weightwatcher-requirements.txt`` changes.
 
     Raises
     ------
@@ -49,14 +50,14 @@ def weightwatcher_python(given: Path | None = None) -> Path:
 
 
 class Worker:
-    """A process that runs :mod:`benchmarks.worker` under some interpreter, with one BLAS thread.
+    """A process that runs :mod:`benchmarks.worker` under some interpreter, with one BLAS thread by default.
 
     ``worker.do("fit", tool=..., path=...)`` sends a job and waits for its result.
     """
 
-    def __init__(self, python: Path | str = sys.executable) -> None:
-        threads = ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
-        env = os.environ | {f"{library}_NUM_THREADS": "1" for library in threads}
+    def __init__(self, python: Path | str = sys.executable, threads: int = 1) -> None:
+        libraries = ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
+        env = os.environ | {f"{library}_NUM_THREADS": str(threads) for library in libraries}
         env |= {"MPLBACKEND": "Agg", "PYTHONWARNINGS": "ignore"}
         if str(python) == sys.executable:
             env["PYTHONPATH"] = str(HERE.parent)
