@@ -1,0 +1,212 @@
+"""Does a random layer stay random, and a signal get found? False spikes, detection, phases, and the cost of a null.
+
+    python -m benchmarks.nulls            some two minutes
+    python -m benchmarks.nulls --quick    some twenty seconds, fewer draws
+
+Everything is drawn from fixed seeds; one BLAS thread. The phases of real layers and of their shuffled weights come from
+the spectra that ship with the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from itertools import cycle
+
+import numpy as np
+
+from rmt_lab import atlas, ensembles, initialisations
+from rmt_lab.bulk import BulkFit, fit_bulk
+from rmt_lab.gaussian_spectra import _bidiagonal_singular_values, gaussian_spectrum
+from rmt_lab.phases import PHASES, UNDECIDED, phase
+from rmt_lab.spectrum import Spectrum
+from rmt_lab.spiked import spike_strength, spike_threshold
+from rmt_lab.tracy_widom import TracyWidom, edge_scaling
+
+SHAPES = [(128, 64), (192, 192), (576, 192), (384, 384), (1536, 384), (768, 768), (2304, 768), (3072, 768)]
+INITIALISATIONS: list[Callable[..., np.ndarray]] = [
+    initialisations.glorot_normal,
+    initialisations.glorot_uniform,
+    initialisations.he_normal,
+    initialisations.he_uniform,
+    initialisations.gpt2,
+]
+ABOVE, BELOW = 1.35, 0.9  # strengths, in units of the detection threshold
+FEWEST_LAYER = 20  # eigenvalues that a phase needs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.nulls", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="fewer draws")
+    quick = parser.parse_args().quick
+    noise(draws=50 if quick else 300, each=2 if quick else 5)
+    detection(draws=100 if quick else 400, large=20 if quick else 100)
+    built(draws=4 if quick else 20)
+    real_layers()
+    shuffled_layers()
+    speed(rounds=5 if quick else 15)
+
+
+def noise(draws: int, each: int) -> None:
+    """False spikes and phases of Gaussian matrices, and of every initialisation in both orientations."""
+    print(f"1. Pure noise: {draws} Gaussian spectra a shape, {each} matrices of each of 5 initialisations, in per cent")
+    print(f"{'':14}{'Gaussian':>22}{'':6}{'initialised':>22}")
+    print(f"{'shape':14}{'no spike':>10}{'random-like':>12}{'':6}{'no spike':>10}{'random-like':>12}{'matrices':>10}")
+    rng = np.random.default_rng(0)
+    total = [[], []]
+    for N, M in SHAPES:
+        few = draws // 5 if N == M == 768 else draws  # the square route takes longest
+        drawn = [gaussian_spectrum(N, M, rng=rng) for _ in range(few)]
+        sides = cycle([(N, M), (M, N)])
+        fresh = [Spectrum.from_matrix(law(*next(sides), rng=rng)) for law in INITIALISATIONS for _ in range(each)]
+        rates = [_rates(drawn), _rates(fresh)]
+        print(f"{N} x {M}".ljust(14) + "".join(f"{a:10.1f}{b:12.1f}{'':6}" for a, b in rates)[:-6] + f"{len(fresh):10}")
+        for collected, spectra, rate in zip(total, (drawn, fresh), rates, strict=True):
+            collected.append((len(spectra), *rate))
+    for name, rows in zip(("Gaussian", "initialised"), np.array(total, dtype=float), strict=True):
+        n, spikeless, like = rows.T
+        spikeless, like = n @ spikeless / n.sum(), n @ like / n.sum()
+        print(f"all {n.sum():.0f} {name}: no spike {spikeless:.1f} %, random-like {like:.1f} %")
+
+
+def _rates(spectra: list[Spectrum]) -> tuple[float, float]:
+    phases = [phase(s) for s in spectra]
+    spikeless = np.mean([not p.findings["spikes"].holds for p in phases])
+    return 100 * float(spikeless), 100 * float(np.mean([p.name == "random-like" for p in phases]))
+
+
+def detection(draws: int, large: int) -> None:
+    """How often one spike is found, beside a test that is told the noise level."""
+    print(f"\n2. One spike, found in per cent of {draws} ({large} at 768 x 768); theta in units of the threshold")
+    print("   known: the largest eigenvalue tested at the same level by somebody who knows sigma")
+    print(f"{'':14}{'level 0.01':^32}{'level 0.05':^32}{'level 0.01':>12}")
+    head = f"{'0.9':>8}{'known':>8}{'1.35':>8}{'known':>8}"
+    print(f"{'shape':14}{head}{head}{'95 % from':>12}")
+    rng = np.random.default_rng(1)
+    for N, M in SHAPES:
+        n = large if N == M == 768 else draws
+        spectra = {strength: [spiked_spectrum(N, M, strength, rng) for _ in range(n)] for strength in (BELOW, ABOVE)}
+        row = f"{N} x {M}".ljust(14)
+        for level in (0.01, 0.05):
+            centre, scale = edge_scaling(N, M)
+            known = centre + scale * float(TracyWidom(1).ppf(1 - level))
+            for drawn in spectra.values():
+                row += f"{_found(drawn, level):8.1f}{100 * np.mean([s.eigenvalues[-1] > known for s in drawn]):8.1f}"
+        strengths = np.arange(1.2, 1.85, 0.05)
+        rates = ((a, _found([spiked_spectrum(N, M, a, rng) for _ in range(n)], 0.01)) for a in strengths)
+        enough = next((f"{a:.2f}" for a, rate in rates if rate >= 95), "more")
+        print(f"{row}{enough:>12}", flush=True)
+
+
+def spiked_spectrum(N: int, M: int, strength: float, rng: np.random.Generator) -> Spectrum:
+    """The spectrum of N x M unit noise plus theta u v^T, theta = strength (N M)^(1/4), without the matrix.
+
+    Noise has no preferred direction, so u and v may be the first axes. The first reflection of the bidiagonal model
+    then meets a column whose squared length is a noncentral chi-square, and leaves the rest as it is without a spike
+    (Bloemendal & Virag 2013).
+    """
+    squares = np.asarray(rng.chisquare(np.arange(N, N - M, -1)))
+    squares[0] = rng.noncentral_chisquare(N, (strength * spike_threshold(N, M)) ** 2)
+    beside = np.sqrt(rng.chisquare(np.arange(M - 1, 0, -1)))
+    return Spectrum(_bidiagonal_singular_values(np.sqrt(squares), beside, accurate=False), N, M)
+
+
+def _found(spectra: list[Spectrum], level: float) -> float:
+    return 100 * float(np.mean([fit_bulk(s, level).num_spikes > 0 for s in spectra]))
+
+
+def built(draws: int) -> None:
+    """The phase of matrices that were built for one."""
+    print(f"\n3. Matrices built for a phase: the phases found in {draws}, in per cent")
+    rng = np.random.default_rng(2)
+    for N, M in [(128, 64), (384, 384), (1536, 384)]:
+        print(f"{N} x {M}")
+        for wanted, what, draw in _recipes(N, M, rng):
+            found = Counter(phase(Spectrum.from_matrix(draw())).name for _ in range(draws))
+            print(f"  {wanted:14}{what:36}{_shares(found)}")
+
+
+def _recipes(N: int, M: int, rng: np.random.Generator) -> Iterable[tuple[str, str, Callable[[], np.ndarray]]]:
+    edge = spike_threshold(N, M)
+
+    def signal(*strengths: float) -> Callable[[], np.ndarray]:
+        return lambda: ensembles.low_rank_plus_noise(N, M, edge * np.array(strengths), rng=rng)
+
+    def ar1(rho: float) -> Callable[[], np.ndarray]:
+        return lambda: ensembles.ar1(N, M, rho, rng=rng)
+
+    def pareto(mu: float) -> Callable[[], np.ndarray]:
+        return lambda: ensembles.pareto(N, M, mu, rng=rng)
+
+    rank = M // 4
+    yield "bleeding-out", "5 signals at 1.1 .. 1.5", signal(*np.linspace(1.1, 1.5, 5))
+    yield "bulk+spikes", "1 signal at 2", signal(2.0)
+    yield "bulk+spikes", f"{M // 16} signals at 1.6 .. 5", signal(*np.linspace(1.6, 5, M // 16))
+    yield "bulk-decay", "rows correlated, rho = 0.3", ar1(0.3)
+    yield "bulk-decay", "rows correlated, rho = 0.5", ar1(0.5)
+    for mu in (1.0, 1.5, 2.0, 3.0):
+        yield "heavy-tailed" if mu < 3 else "in between", f"Pareto entries, mu = {mu:g}", pareto(mu)
+    yield "rank-collapse", f"rank {rank}", lambda: rng.normal(size=(N, rank)) @ rng.normal(size=(rank, M))
+
+
+def _shares(found: Counter[str]) -> str:
+    return ", ".join(f"{name} {100 * n / found.total():.0f}" for name, n in found.most_common())
+
+
+def real_layers() -> None:
+    """Phases of trained layers by role."""
+    print("\n4. Trained layers, by role")
+    columns = [*PHASES, UNDECIDED]
+    print(f"{'':28}" + "".join(f"{name:>15}" for name in columns))
+    for model in ("minilm", "smollm2"):
+        by_role: dict[str, Counter[str]] = defaultdict(Counter)
+        for layer in atlas.load(model):
+            if len(layer.spectrum.singular_values) >= FEWEST_LAYER:
+                by_role[layer.role][phase(layer.spectrum).name] += 1
+        for role, found in by_role.items():
+            print(f"{model + ' ' + role:28}" + "".join(f"{found[name] or '':>15}" for name in columns))
+
+
+def shuffled_layers() -> None:
+    """Spikes that survive when the entries of a layer are put in random order."""
+    print("\n5. The same layers with their entries in random order; in brackets the strength of the signal that the")
+    print("   largest eigenvalue implies, in units of the detection threshold: one entry of that size would do")
+    for model in ("minilm", "smollm2"):
+        layers = [x for x in atlas.load(model) if len(x.shuffled.singular_values) >= FEWEST_LAYER]
+        fits = [(x, fit_bulk(x.shuffled)) for x in layers]
+        counts = Counter(f.num_spikes for _, f in fits)
+        print(
+            f"{model}: " + ", ".join(f"{n} layers with {k}" for k, n in sorted(counts.items())) + " spikes. Those are"
+        )
+        where = [f"{x.name} {f.num_spikes} ({_implied(f):.1f})" for x, f in fits if f.num_spikes]
+        print(textwrap.fill(", ".join(where), 118, initial_indent="  ", subsequent_indent="  "))
+
+
+def _implied(fit: BulkFit) -> float:
+    """The signal behind the largest eigenvalue, in units of the detection threshold (N M)^(1/4) sigma."""
+    Q, sigma = fit.law.Q, fit.law.sigma
+    N, M = 1000 * Q, 1000.0  # only their ratio matters for strengths in units of the threshold
+    return float(spike_strength(fit.spikes[-1], N, M, sigma) / spike_threshold(N, M, sigma))  # type: ignore[arg-type]
+
+
+def speed(rounds: int) -> None:
+    """A Gaussian spectrum by the bidiagonal model against the matrix itself, side by side."""
+    N, M = 3072, 768
+    seconds = np.zeros((rounds, 2))
+    for i in range(rounds):
+        start = time.perf_counter()
+        gaussian_spectrum(N, M, rng=i)
+        middle = time.perf_counter()
+        Spectrum.from_matrix(ensembles.gaussian(N, M, rng=i))
+        seconds[i] = middle - start, time.perf_counter() - middle
+    ratio, (fast, dense) = np.median(seconds[:, 0] / seconds[:, 1]), np.median(seconds, axis=0)
+    print(f"\n6. A {N} x {M} Gaussian spectrum, medians of {rounds} rounds side by side")
+    print(f"   {1000 * fast:.0f} ms by the bidiagonal model, {1000 * dense:.0f} ms by the matrix (drawn and solved)")
+    print(f"   ratio {ratio:.3f}; at most 0.1 is wanted")
+
+
+if __name__ == "__main__":
+    main()
