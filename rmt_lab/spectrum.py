@@ -255,6 +255,7 @@ def _singular_values(W: npt.NDArray[Any], method: str) -> Array:
     gram = np.zeros((A.shape[1], A.shape[1]))
     step = max(1, _CHUNK // A.shape[1])
     for i in range(0, len(A), step):
-        block = np.ascontiguousarray(A[i : i + step], dtype=np.float64) / scale
+        block = np.ascontiguousarray(A[i : i + step], dtype=np.float64)
+        block = block if scale == 1 else block / scale
         gram += block.T @ block
     return np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None)) * scale
