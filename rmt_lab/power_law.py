@@ -190,7 +190,7 @@ class _Tails:
         with np.errstate(divide="ignore"):
             self.exponent = np.arange(n, 1, -1) / logs
         self.y = np.log(x / x[-1])
-        self.below = np.searchsorted(x, x)  # how many values lie strictly below: differs from arange at ties only
+        self.below = np.arange(n) if gaps.all() else np.searchsorted(x, x)  # how many values lie strictly below
         self.size = np.arange(n, 1, -1)
         starts = self.below[:-1] == np.arange(n - 1)  # of equal values only the first begins a tail
         self.candidates = np.flatnonzero(starts & (self.size >= min_tail) & (logs > 0))
