@@ -21,6 +21,7 @@ _HOME = {
     "plot_spectrum": "plotting",
     "plot_tail": "plotting",
     "plot_scan": "plotting",
+    "plot_fingers": "plotting",
     "plot_layer_grid": "plotting",
     "plot_alphas": "plotting",
 }
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from .fingers import fix_fingers as fix_fingers
     from .marchenko_pastur import MarchenkoPastur as MarchenkoPastur
     from .plotting import plot_alphas as plot_alphas
+    from .plotting import plot_fingers as plot_fingers
     from .plotting import plot_layer_grid as plot_layer_grid
     from .plotting import plot_scan as plot_scan
     from .plotting import plot_spectrum as plot_spectrum

@@ -16,6 +16,7 @@ from matplotlib.ticker import NullLocator
 from . import style
 from .backdrop import Noise, fitted_noise, noise_behind, values_above_zero
 from .bulk import BulkFit
+from .finger_plots import plot_fingers
 from .fingers import FingerFit
 from .marchenko_pastur import MarchenkoPastur
 from .model_plots import plot_alphas, plot_layer_grid
@@ -26,7 +27,7 @@ from .style import FIT, MEASURED, NOISE, OUTLIER, SMALL, Array, count, describe,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["describe", "plot_alphas", "plot_layer_grid", "plot_scan", "plot_spectrum", "plot_tail"]
+__all__ = ["describe", "plot_alphas", "plot_fingers", "plot_layer_grid", "plot_scan", "plot_spectrum", "plot_tail"]
 
 _NO_POWER_LAW = 1.3  # D sqrt(n_tail) of true power laws is below it 99 times in 100, even with xmin given
 

@@ -24,11 +24,11 @@ STAGES = [
         "spiked",
     },
     {"checkpoints", "gguf_file", "hub", "samples", "weights", "level_statistics"},
-    {"resampling", "power_law", "truncated_power_law", "rivals", "intervals", "goodness", "outliers"},
+    {"resampling", "power_law", "truncated_power_law", "rivals", "intervals", "goodness", "dragon_kings"},
     {"fingers", "phases"},
     {"atlas", "verdict", "metrics"},
     {"analysis"},
-    {"style", "backdrop", "model_plots", "plotting"},
+    {"style", "backdrop", "model_plots", "finger_plots", "plotting"},
     {"demo", "cli", "exercises"},
 ]
 
