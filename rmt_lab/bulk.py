@@ -111,10 +111,10 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     scale of the largest of (N-k) x (M-k) noise; for a convolution kernel, whose spectra of rf slices are pooled, F1^rf
     stands for F1 and k/rf for k.
 
-    Measured on Gaussian noise: sigma within 0.1 % at 3072 x 768 and 1 % at 128 x 64; a spike is found in 0 to 2 % of
-    matrices, and one 35 % above its detection threshold in 95 % at 576 x 192, in all from 1536 x 384, but in 60 % at
-    128 x 64. Spikes that make up a tenth of the spectrum lower sigma by up to 1 %: those near the edge push the bulk
-    down.
+    Measured on Gaussian noise (docs/nulls.md): sigma within 0.1 % at 3072 x 768 and 1 % at 128 x 64; a spike is found
+    in 1 % of matrices, and one 35 % above its detection threshold in 98 % or more from 384 x 384 on, in 94 % at 576 x
+    192, and in 61 % at 128 x 64, where the limit is in the matrix: who knows sigma finds 65 %. Spikes that make up a
+    tenth of the spectrum lower sigma by up to 1 %: those near the edge push the bulk down.
 
     A spectrum without such a bulk (heavy tails, correlated rows) still gets finite figures; D and ``note`` tell. Zero
     eigenvalues are left out, and what remains is fitted as N x rank noise, as if that many columns of W were empty.
