@@ -126,7 +126,17 @@ def analyze(
     columns = [*_LOOK, *FIT_COLUMNS, *NORM_COLUMNS, *BULK_COLUMNS, *(_RANDOM if randomize else []), *_END]
     details = pd.DataFrame(rows, columns=columns)
     details["block"] = details["block"].astype("Int64")
-    for column in ("num_fingers", "num_pl_spikes", "num_spikes", "matrix_rank", "rank_loss"):
+    for column in (
+        "N",
+        "M",
+        "rf",
+        "num_evals",
+        "num_fingers",
+        "num_pl_spikes",
+        "num_spikes",
+        "matrix_rank",
+        "rank_loss",
+    ):
         details[column] = details[column].astype("Int64")
     details.attrs = {
         "source": str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__,
@@ -152,7 +162,11 @@ def layers_of(
             raise ValueError("randomize=True needs weights to shuffle; source holds spectra alone")
         yield from select_layers(_spectra([source] if isinstance(source, Spectrum) else source), layers)
     else:
-        for w in iter_weights(source, split_qkv=split_qkv, layers=layers):
+        try:
+            weights = iter_weights(source, split_qkv=split_qkv, layers=layers)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
+        for w in weights:
             yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), partial(_shuffled, w.matrix))
             del w  # before the next matrix is read
 

@@ -70,6 +70,7 @@ def test_a_broken_layer_is_shown_and_told_by_the_exit_code(tmp_path, capsys):
     ("args", "says"),
     [
         (["analyze", "no/such/file.safetensors"], "no/such/file.safetensors"),
+        (["analyze", "./minillm"], "the atlas has minilm, smollm2"),
         (["analyze", "minilm", "--fix-fingers", "clip"], "fix_fingers='clip'; allowed are"),
         (["analyze", "minilm", "--layers", "querry"], "querry"),
         (["analyze", "minilm", "--out", "no/such/folder/x.csv"], "no/such/folder"),
