@@ -1,0 +1,9 @@
+"""Explorers: one idea each, made touchable by sliders. Each is a thin skin over the library.
+
+In a notebook ``BulkExplorer()`` shows itself. Every explorer has ``model`` (its parameters), ``figure()`` (the present
+picture), ``code()`` (the lines that make it with the library alone) and ``sentence`` (what is seen).
+"""
+
+from .bulk import BulkExplorer
+
+__all__ = ["BulkExplorer"]

@@ -1,0 +1,264 @@
+"""What every explorer promises: whatever is in ``rmt_lab.explorers`` is held to it here."""
+
+import base64
+import gc
+import io
+import itertools
+
+import ipywidgets
+import matplotlib.image
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import traitlets
+from matplotlib.figure import Figure
+
+from rmt_lab import explorers
+from rmt_lab.explorers.base import Model, axes, choice, number
+from rmt_lab.explorers.png import png
+from rmt_lab.explorers.view import Explorer
+
+EXPLORERS = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
+MODELS = [explorer.model_class for explorer in EXPLORERS]
+
+each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+
+
+def extremes(model, name):
+    """The values at which a control ends; every entry of a list."""
+    kind = model.controls()[name]["control"]
+    if kind == "choice":
+        return model().options(name)
+    trait = getattr(model, name)
+    return [False, True] if kind == "switch" else [trait.min, trait.max]
+
+
+def elsewhere(explorer, name):
+    """A value that the widget of a control can be set to, not the present one."""
+    widget = explorer.controls[name]
+    if isinstance(widget, ipywidgets.Checkbox):
+        return not widget.value
+    if isinstance(widget, ipywidgets.Dropdown):
+        return next(o for o in widget.options if o != widget.value)
+    step = widget.step * 4
+    value = np.log10(widget.value) if isinstance(widget, ipywidgets.FloatLogSlider) else widget.value
+    value = value + step if value + step <= widget.max else value - step
+    return 10**value if isinstance(widget, ipywidgets.FloatLogSlider) else value
+
+
+@each_model
+def test_every_pair_of_extremes_draws_and_speaks(model):
+    fig = Figure(figsize=(8, 5))
+    for a, b in itertools.combinations(model.controls(), 2):
+        for values in itertools.product(extremes(model, a), extremes(model, b)):
+            m = model(**dict(zip((a, b), values, strict=True)))
+            assert m.draw(fig) is fig
+            assert fig.axes[0].get_title("left")
+            assert m.sentence().endswith(".")
+            assert "nan" not in m.sentence().lower()
+            compile(m.code(), "code", "exec")
+            fig.canvas.draw()
+    assert not plt.get_fignums()
+
+
+@each_model
+def test_presets_are_states_of_their_own(model):
+    assert len(model.presets) >= 3
+    assert model().preset() == next(iter(model.presets))  # the first picture is the first preset
+    for name in model.presets:
+        m = model(**model.preset_values(name))
+        assert m.preset() == name
+        assert m.sentence()
+
+
+@each_explorer
+def test_code_makes_the_same_figure(explorer):
+    for preset in explorer.model_class.presets:
+        shown = explorer(**explorer.model_class.preset_values(preset), seed=3)
+        try:
+            exec(str(shown.code()), {})
+            made = plt.gcf()
+            assert [a.get_title("left") for a in made.axes] == [a.get_title("left") for a in shown.figure().axes]
+            for ours, theirs in zip(shown.figure().axes, made.axes, strict=True):
+                assert len(ours.lines) == len(theirs.lines)
+                for line, other in zip(ours.lines, theirs.lines, strict=True):
+                    np.testing.assert_allclose(line.get_xydata(), other.get_xydata(), rtol=1e-9, atol=1e-12)
+        finally:
+            plt.close("all")
+    assert repr(shown.code()) == str(shown.code())
+
+
+@each_explorer
+def test_every_control_moves_the_picture_and_the_sentence(explorer):
+    shown = explorer()
+    for name in shown.model.controls():
+        shown.buttons["reset"].click()
+        before = shown.image.value, shown.text.value
+        shown.controls[name].value = elsewhere(shown, name)
+        assert shown.model.parameters() != shown.model_class().parameters()
+        assert shown.image.value != before[0], name
+        assert shown.text.value != before[1], name
+        assert shown.sentence == shown.model.sentence()
+        if f"{name} box" in shown.controls:
+            box = shown.controls[f"{name} box"]
+            assert box.value == getattr(shown.model, name)
+            box.value = box.min
+            assert getattr(shown.model, name) == box.min
+            assert shown.controls[name].value == pytest.approx(box.min)
+
+
+@each_explorer
+def test_buttons_and_presets(explorer):
+    shown = explorer(seed=5)
+    first = shown.model.parameters()
+    assert shown.presets.value == next(iter(shown.model.presets))
+    for preset in shown.model.presets:
+        shown.presets.value = preset
+        assert shown.model.preset() == preset
+        for name in shown.model.controls():
+            assert shown.controls[name].value == pytest.approx(getattr(shown.model, name))
+    picture = shown.image.value
+    shown.buttons["new sample"].click()
+    assert shown.model.seed == 6
+    assert shown.image.value != picture
+    shown.buttons["reset"].click()
+    assert shown.model.parameters() == first
+    name = next(n for n, c in shown.model.controls().items() if c["control"] == "number")
+    shown.controls[name].value = elsewhere(shown, name)
+    assert shown.presets.value == shown.model.preset()
+
+
+@each_explorer
+def test_two_hundred_updates_leave_nothing_behind(explorer, monkeypatch):
+    def held():
+        gc.collect()
+        observers = [len(names) for w in every_widget(shown) for names in w._trait_notifiers.values()]
+        figures = sum(isinstance(o, Figure) for o in gc.get_objects())
+        artists = [len(ax.get_children()) for ax in shown._figure.axes]
+        return observers, figures, artists, len(list(every_widget(shown))), plt.get_fignums()
+
+    shown = explorer()
+    name = next(n for n, c in shown.model.controls().items() if c["control"] == "number")
+    states = [getattr(shown.model, name), elsewhere(shown, name)]
+    for value in reversed(states):
+        shown.controls[name].value = value
+    before = held()
+    monkeypatch.setattr("rmt_lab.explorers.view.png", lambda fig: b"")  # the slow part, and the picture is the same
+    for value in states[::-1] * 100:
+        shown.controls[name].value = value
+    assert held() == before
+
+
+def every_widget(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from every_widget(child)
+
+
+@each_explorer
+def test_every_control_is_labelled(explorer):
+    shown = explorer()
+    for name, control in shown.controls.items():
+        label = control.tooltip if name.endswith(" box") else control.description
+        assert label
+    assert 'aria-live="polite"' in shown.text.value
+
+
+@each_explorer
+def test_where_widgets_do_not_run_there_is_a_picture(explorer):
+    shown = explorer()
+    assert "\n" not in repr(shown)
+    assert eval(repr(shown), {explorer.__name__: explorer}).model.parameters() == shown.model.parameters()
+    bundle = shown._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(shown)
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    assert picture.shape[1] == 2 * int(shown.image.width)
+    assert len(bundle["image/png"]) < 300_000
+    assert len(np.unique(picture[::9, ::9].reshape(-1, 3), axis=0)) > 20
+
+
+@each_explorer
+def test_a_figure_given_away_stays_as_it_is(explorer):
+    shown = explorer()
+    figure = shown.figure()
+    before = png(figure)
+    name = next(iter(shown.model.controls()))
+    shown.controls[name].value = elsewhere(shown, name)
+    assert png(figure) == before
+    assert not plt.get_fignums()
+
+
+@each_explorer
+def test_each_explorer_asks_questions(explorer):
+    for number_of_question in ("1. ", "2. "):
+        assert number_of_question in explorer.__doc__
+    assert "?" in explorer.__doc__
+
+
+def test_png_holds_the_figure_point_for_point():
+    fig = Figure(figsize=(3, 2))
+    fig.subplots().plot([1, 3, 2])
+    picture = matplotlib.image.imread(io.BytesIO(png(fig)))
+    assert np.array_equal(np.round(picture * 255), np.asarray(fig.canvas.buffer_rgba())[..., :3])
+
+
+class ShelfModel(Model):
+    shelf = choice(["fruit", "bread"], "shelf")
+    item = choice(lambda m: {"fruit": ["apple", "plum"], "bread": ["rye", "oat"]}[m.shelf], "item", "apple")
+    amount = number(10, 1, 1000, step=0.1, label="amount", log=True)
+
+    presets = {"apples": {}, "bread": {"shelf": "bread", "item": "oat"}}  # noqa: RUF012
+
+    def compute(self):
+        self.computed = getattr(self, "computed", 0) + 1
+        return self.item, self.amount
+
+    def draw(self, fig):
+        axes(fig).set_title(f"{self.result}", loc="left")
+        return fig
+
+    def sentence(self):
+        return f"{self.amount} × {self.item}."
+
+
+class ShelfExplorer(Explorer):
+    model_class = ShelfModel
+
+
+def test_a_list_may_depend_on_another_parameter():
+    model = ShelfModel()
+    model.shelf = "bread"
+    assert model.item == "rye"
+    shown = ShelfExplorer(shelf="bread", item="oat")
+    assert shown.controls["item"].options == ("rye", "oat")
+    assert (shown.controls["item"].value, shown.presets.value) == ("oat", "bread")
+    shown.presets.value = "apples"
+    assert shown.controls["item"].options == ("apple", "plum")
+    assert shown.controls["item"].value == shown.model.item == "apple"
+    shown.buttons["reset"].click()
+    assert shown.model.item == shown.controls["item"].value == "oat"
+
+
+def test_a_logarithmic_slider_of_whole_numbers():
+    shown = ShelfExplorer()
+    shown.controls["amount"].value = 10**1.5
+    assert shown.model.amount == shown.controls["amount box"].value == 32
+    assert "32 × apple" in shown.text.value
+
+
+def test_a_state_is_computed_and_drawn_once():
+    shown = ShelfExplorer()
+    assert shown.model.computed == 1
+    shown.presets.value = "bread"
+    assert shown.model.computed == 2
+    shown.model.update({"amount": 5, "item": "rye"})
+    assert shown.model.computed == 3
+
+
+def test_a_wrong_parameter_is_named():
+    with pytest.raises(TypeError, match="'itme'; it has shelf, item, amount, seed"):
+        ShelfExplorer(itme="apple")
+    with pytest.raises(traitlets.TraitError, match="'amount'"):
+        ShelfExplorer(amount=1001)
