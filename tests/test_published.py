@@ -1,4 +1,4 @@
-"""Published figures of GPT-2, for a machine that has its weights: RMT_LAB_NETWORK_TESTS=1 pytest tests/test_published.py"""
+"""Published figures of GPT-2, for a machine that reaches its weights: set RMT_LAB_NETWORK_TESTS=1."""
 
 import os
 from pathlib import Path
