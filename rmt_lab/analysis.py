@@ -50,8 +50,10 @@ def analyze(
 
     Columns that WeightWatcher also has bear its names. ``alpha, D, sigma, xmin, xmax, num_pl_spikes`` describe the
     accepted fit, ``raw_alpha`` the one before fingers were fixed; ``alpha_weighted = raw_alpha * log10(spectral_norm)``
-    and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. ``num_spikes, sigma_mp,
-    mp_softrank, bulk_min, bulk_max, bulk_D`` are those of :func:`rmt_lab.fit_bulk`.
+    and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. ``clipping`` says of a
+    layer that lost fingers whether that made the power law a "better fit" or alpha "only smaller", by ``D_sqrt_n``
+    against ``raw_D_sqrt_n``. ``num_spikes, sigma_mp, mp_softrank, bulk_min, bulk_max, bulk_D`` are those of
+    :func:`rmt_lab.fit_bulk`.
 
     Scales: ``xmin, xmax, bulk_min, bulk_max, max_rand_eval`` are eigenvalues of X = W^T W / N (WeightWatcher's are N
     times as large); ``norm`` is the sum of s^2, ``spectral_norm`` is s_max^2, ``sv_max`` and ``sv_min`` are singular

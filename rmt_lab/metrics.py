@@ -9,10 +9,13 @@ from scipy.special import rel_entr
 
 from .bulk import BulkFit
 from .fingers import fix_fingers
-from .power_law import fit_power_law
+from .power_law import PowerLawFit, fit_power_law
 from .spectrum import Spectrum
 
-FIT_COLUMNS = ["alpha", "alpha_weighted", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers", "raw_alpha"]
+FIT_COLUMNS = [
+    *("alpha", "alpha_weighted", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers"),
+    *("raw_alpha", "D_sqrt_n", "raw_D_sqrt_n", "clipping"),
+]
 NORM_COLUMNS = [
     *("norm", "log_norm", "spectral_norm", "log_spectral_norm", "log_alpha_norm"),
     *("stable_rank", "matrix_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
@@ -41,7 +44,15 @@ def fit_metrics(s: Spectrum, rule: str | None, max_fingers: int, finger_thresh: 
         "num_pl_spikes": int(np.count_nonzero(x >= fit.xmin)),  # fingers included, as WeightWatcher counts
         "num_fingers": num_fingers,
         "raw_alpha": raw.alpha,
+        "D_sqrt_n": fit.D * fit.n_tail**0.5,
+        "raw_D_sqrt_n": raw.D * raw.n_tail**0.5,
+        "clipping": _clipping(fit, raw) if num_fingers else "",
     }
+
+
+def _clipping(fit: PowerLawFit, raw: PowerLawFit) -> str:
+    """Whether dropping values made the power law fit better, or alpha smaller and no more."""
+    return "better fit" if fit.D * fit.n_tail**0.5 < raw.D * raw.n_tail**0.5 else "only smaller"
 
 
 def norm_metrics(s: Spectrum, alpha: float) -> dict[str, Any]:

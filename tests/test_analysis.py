@@ -59,8 +59,22 @@ def test_fixing_fingers_changes_the_fit_and_nothing_else():
     assert (fixed["num_fingers"] > 0).sum() > 5
     assert (fixed["alpha"] <= raw["alpha"])[raw["status"] == "success"].all()
     pd.testing.assert_series_equal(fixed["raw_alpha"], raw["alpha"], check_names=False)
-    fit = ["alpha", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers", "warning"]
+    fit = ["alpha", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers", "D_sqrt_n", "clipping", "warning"]
     pd.testing.assert_frame_equal(raw.drop(columns=fit), fixed.drop(columns=fit))
+
+
+def test_the_table_says_whether_clipping_helped():
+    details = analyze("minilm", fix_fingers="clip_xmax")
+    clipped = details[details["num_fingers"] > 0]
+    assert (
+        clipped["clipping"] == np.where(clipped["D_sqrt_n"] < clipped["raw_D_sqrt_n"], "better fit", "only smaller")
+    ).all()
+    others = details[details["num_fingers"] == 0]
+    assert (others["clipping"] == "").all()
+    assert (others["D_sqrt_n"] == others["raw_D_sqrt_n"]).all()
+    first = atlas.load("minilm")[0].spectrum
+    fit = fit_power_law(first.nonzero_eigenvalues)
+    assert details["raw_D_sqrt_n"][0] == pytest.approx(fit.D * math.sqrt(fit.n_tail))
 
 
 def test_no_rule_leaves_num_fingers_empty():
