@@ -1,0 +1,213 @@
+"""Reading answers: numbers, choices, arrays and functions, and what to say where they differ from the right one.
+
+Every reader raises :class:`NotYet` with a text for the student; every comparison returns such a text, or None. No text
+names the right value.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+class NotYet(Exception):
+    """The answer is not of the kind that is asked for; the text says so to the student."""
+
+
+class NoAnswer(NotYet):
+    """The stub still stands."""
+
+    TEXT = "no answer given"
+
+    def __init__(self) -> None:
+        super().__init__(self.TEXT)
+
+
+def is_open(answer: Any) -> bool:
+    """Whether an answer, or a part of it, is still the stub's ``...``, or None."""
+    if isinstance(answer, Mapping):
+        return any(map(is_open, answer.values()))
+    if isinstance(answer, list | tuple):
+        return any(map(is_open, answer))
+    return answer is None or answer is ...
+
+
+def kind(answer: Any) -> str:
+    """What an answer is, in words: ``the text 'abc'``, ``an array of shape (2, 3)``."""
+    if isinstance(answer, bool | np.bool_):
+        return f"{bool(answer)}"
+    if isinstance(answer, str):
+        return f"the text {answer[:30]!r}"
+    if isinstance(answer, np.ndarray):
+        return f"an array of shape {answer.shape}"
+    if isinstance(answer, list | tuple | dict | set):
+        return f"a {type(answer).__name__} of length {len(answer)}"
+    if isinstance(answer, int | float | complex | np.generic):
+        return f"the number {answer}"
+    if inspect.isfunction(answer) or inspect.isbuiltin(answer):
+        return "a function"
+    return f"a {type(answer).__name__}"
+
+
+def number(answer: Any) -> float:
+    """The answer as a finite float."""
+    if isinstance(answer, np.ndarray) and answer.size == 1:
+        answer = answer.reshape(-1)[0]
+    if isinstance(answer, bool | np.bool_ | str | bytes) or not hasattr(answer, "__float__"):
+        raise NotYet(f"the answer is {kind(answer)}, and a number is asked for")
+    try:
+        x = float(answer)
+    except (TypeError, ValueError):
+        raise NotYet(f"the answer is {kind(answer)}, and one number is asked for") from None
+    if not math.isfinite(x):
+        raise NotYet(f"the answer is {x}, and a finite number is asked for")
+    return x
+
+
+def whole(answer: Any) -> int:
+    """The answer as a whole number."""
+    x = number(answer)
+    if x != round(x):
+        raise NotYet(f"the answer is {x:g}, and a whole number is asked for")
+    return round(x)
+
+
+def choice(answer: Any, options: Sequence[str]) -> str:
+    """The answer as one of the options, whatever its case and outer spaces."""
+    listed = ", ".join(map(repr, options))
+    if not isinstance(answer, str):
+        raise NotYet(f"the answer is {kind(answer)}, and one of {listed} is asked for, with its quotes")
+    for option in options:
+        if answer.strip().lower() == option.lower():
+            return option
+    raise NotYet(f"the answer is {kind(answer)}, which is not one of {listed}")
+
+
+def array(answer: Any, shape: tuple[int, ...] | None = None) -> Array:
+    """The answer as an array of finite floats, of that shape if one is given."""
+    wanted = f"an array of shape {shape}" if shape is not None else "an array of numbers"
+    if isinstance(answer, str | bytes | dict | set):
+        raise NotYet(f"the answer is {kind(answer)}, and {wanted} is asked for")
+    try:
+        x = np.asarray(answer)
+    except (TypeError, ValueError):  # ragged lists
+        x = np.asarray(None)
+    if x.dtype.kind not in "iuf":
+        raise NotYet(f"the answer is {kind(answer)}, and {wanted} is asked for")
+    x = x.astype(np.float64)
+    if shape is not None and x.shape != shape:
+        raise NotYet(f"the answer has shape {x.shape}, and {wanted} is asked for")
+    if not np.isfinite(x).all():
+        raise NotYet(f"{np.count_nonzero(~np.isfinite(x))} of {x.size} values of the answer are NaN or infinite")
+    return x
+
+
+def close(x: Any, value: Any, rtol: float = 0.01, atol: float = 0.0) -> bool:
+    """Whether every x is within rtol |value| + atol of the value."""
+    return np.shape(x) == np.shape(value) and bool(np.all(np.abs(np.subtract(x, value)) <= rtol * np.abs(value) + atol))
+
+
+def near(x: float, value: float, rtol: float = 0.01, atol: float = 0.0) -> str | None:
+    """What is wrong with a number, if anything: its sign, or the direction in which it is off."""
+    if close(x, value, rtol, atol):
+        return None
+    if value and close(-x, value, rtol, atol):
+        return "the size is right, the sign is not"
+    return f"{x:.4g} is too {'large' if x > value else 'small'}"
+
+
+def all_near(x: Array, value: Array, rtol: float = 0.01, atol: float = 0.0) -> str | None:
+    """What is wrong with an array, if anything: how many of its values are off, and whether only their order is."""
+    if close(x, value, rtol, atol):
+        return None
+    if x.ndim == 1 and close(np.sort(x), np.sort(value), rtol, atol):
+        return "the values are right, their order is not"
+    off = np.count_nonzero(~(np.abs(x - value) <= rtol * np.abs(value) + atol))
+    return f"{off} of {x.size} values are off"
+
+
+def agrees(
+    answer: Any,
+    reference: Callable[..., Any],
+    inputs: Sequence[tuple[Any, ...]],
+    rtol: float = 1e-6,
+    atol: float = 1e-12,
+    mistakes: Mapping[str, Callable[..., Any]] | None = None,
+) -> str | None:
+    """What is wrong with a function, if anything, told by trying it on inputs that the student does not see.
+
+    Parameters
+    ----------
+    answer
+        Whatever the student gave.
+    reference : callable
+        The right function; its parameters' names are those that the texts use.
+    inputs : sequence of tuples
+        Positional arguments, drawn with a fixed seed.
+    rtol, atol : float
+        What counts as equal.
+    mistakes : mapping from text to callable, optional
+        Wrong functions to expect: a text is returned where the answer does as its function does.
+    """
+    if not callable(answer) or isinstance(answer, type):
+        raise NotYet(f"the answer is {kind(answer)}, and a function is asked for (its name, without brackets)")
+    results = [_call(answer, reference, args) for args in inputs]
+    if all(r is None or r is ... for r in results):
+        raise NoAnswer
+    fault = None
+    for args, result in zip(inputs, results, strict=True):
+        wanted = np.asarray(reference(*copy.deepcopy(args)), dtype=np.float64)
+        fault = _differs(result, wanted, rtol, atol)
+        if fault:
+            fault = f"for {_show(reference, args)} {fault}"
+            break
+    if fault is None:
+        return None
+    for text, mistake in (mistakes or {}).items():
+        pairs = ((mistake(*copy.deepcopy(a)), r) for a, r in zip(inputs, results, strict=True))
+        if all(_differs(r, np.asarray(m, dtype=np.float64), rtol, atol) is None for m, r in pairs):
+            return text
+    return fault
+
+
+def _call(answer: Callable[..., Any], reference: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    try:
+        return answer(*copy.deepcopy(args))
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"[:200]
+        raise NotYet(f"for {_show(reference, args)} the function raised {said}") from None
+
+
+def _differs(result: Any, wanted: Array, rtol: float, atol: float) -> str | None:
+    if result is None or result is ...:
+        return "the function returns nothing (is a return missing?)"
+    try:
+        x = array(result)
+    except NotYet as refusal:
+        return str(refusal).replace("the answer", "the result")
+    if x.shape != wanted.shape:
+        return f"the result has shape {x.shape}, and shape {wanted.shape} is asked for"
+    fault = near(float(x), float(wanted), rtol, atol) if x.ndim == 0 else all_near(x, wanted, rtol, atol)
+    return fault and f"the result is not right: {fault}"
+
+
+def _show(reference: Callable[..., Any], args: tuple[Any, ...]) -> str:
+    """Arguments by name, as a student can type them where they are short."""
+    parameters = list(inspect.signature(reference).parameters)
+    return ", ".join(f"{p} = {_short(a)}" for p, a in zip(parameters, args, strict=False))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 6:
+        return f"an array of shape {value.shape}"
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, precision=4, separator=", ")
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
