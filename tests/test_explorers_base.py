@@ -2,6 +2,7 @@
 
 import base64
 import gc
+import html
 import io
 import itertools
 
@@ -127,6 +128,11 @@ def test_buttons_and_presets(explorer):
     name = next(n for n, c in shown.model.controls().items() if c["control"] == "number")
     shown.controls[name].value = elsewhere(shown, name)
     assert shown.presets.value == shown.model.preset()
+    assert not shown.listing.value
+    shown.buttons["code"].click()
+    assert shown.code() in html.unescape(shown.listing.value)
+    shown.buttons["reset"].click()
+    assert shown.code() in html.unescape(shown.listing.value)
 
 
 @each_explorer
@@ -159,9 +165,11 @@ def every_widget(widget):
 @each_explorer
 def test_every_control_is_labelled(explorer):
     shown = explorer()
-    for name, control in shown.controls.items():
-        label = control.tooltip if name.endswith(" box") else control.description
-        assert label
+    for control in shown.controls.values():
+        assert control.description or control.tooltip
+    for name, control in shown.model.controls().items():
+        labelled = shown.controls.get(f"{name} box", shown.controls[name])
+        assert labelled.description == control["label"]
     assert 'aria-live="polite"' in shown.text.value
 
 

@@ -88,6 +88,7 @@ class Model(HasTraits):
     seed = Int(0, min=0)
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    figsize: ClassVar[tuple[float, float]] = style.FIGSIZE
 
     def __init__(self, **parameters: Any) -> None:
         if unknown := [name for name in parameters if name not in self.names()]:
@@ -167,13 +168,21 @@ class Model(HasTraits):
 
 
 def axes(fig: Figure) -> Axes:
-    """The only Axes of a figure, emptied, with fixed margins: a layout engine would take longer than the drawing."""
+    """The only Axes of a figure, emptied, with fixed margins.
+
+    Axis and ticks stay, which take matplotlib as long to make as all else; a layout engine would take longer than both.
+    """
     if len(fig.axes) != 1:
         fig.clear()
         fig.subplots_adjust(left=0.115, right=0.98, bottom=0.13, top=0.8)
-        return fig.subplots()
-    fig.axes[0].clear()
-    return fig.axes[0]
+        fig.subplots().locator_params(nbins=5)
+    ax = fig.axes[0]
+    for artist in [*ax.lines, *ax.patches, *ax.collections, *ax.texts, *ax.child_axes, ax.get_legend()]:
+        if artist:
+            artist.remove()
+    ax.relim()
+    ax.set_autoscale_on(True)
+    return ax
 
 
 class Code(str):
@@ -181,6 +190,3 @@ class Code(str):
 
     def __repr__(self) -> str:
         return str(self)
-
-
-FIGSIZE = style.FIGSIZE

@@ -12,13 +12,15 @@ import ipywidgets as widgets
 import traitlets
 from matplotlib.figure import Figure
 
-from .base import FIGSIZE, Code, Model
+from .base import Code, Model
 from .png import png
 
-WIDTH = 720  # CSS pixels
-DPI = 2 * WIDTH / FIGSIZE[0]  # twice as many in the picture, for a projector
+INCH = 90  # CSS pixels of an inch of the figure: 720 for a width of 8
+DPI = 2 * INCH  # twice as many in the picture, for a projector
 
-_WIDE = {"description_width": "170px"}
+_CELL = 352  # CSS pixels: two controls side by side over the picture
+_LABEL = {"description_width": "140px"}
+_SENTENCE = '<div role="status" aria-live="polite" style="font-size: 16px; line-height: 1.35; min-height: 4em">'
 
 
 class Explorer(widgets.VBox):
@@ -42,31 +44,29 @@ class Explorer(widgets.VBox):
         self._first = self.model.parameters()
         self._shown: dict[str, Any] = {}
         self._busy = False
-        self._figure = Figure(figsize=FIGSIZE, dpi=DPI)
+        self._figure = Figure(figsize=self.model.figsize, dpi=DPI)
+        self._width = round(INCH * self.model.figsize[0])
         self.controls: dict[str, Any] = {}
         rows = [self._row(name, control) for name, control in self.model.controls().items()]
         self.presets = widgets.ToggleButtons(
-            options=list(self.model.presets),
-            value=None,
-            description="presets",
-            style={"description_width": "60px", "button_width": "auto"},
+            options=list(self.model.presets), value=None, style={"button_width": "auto"}, layout={"margin": "0"}
         )
         self.presets.observe(self._choose_preset, "value")
         self.buttons = {
             "new sample": self._button("new sample", "other random numbers, same parameters", self._new_sample),
             "reset": self._button("reset", "back to the first picture", lambda _: self.model.update(self._first)),
+            "code": self._button("code", "the lines that make this picture", self._toggle_code),
         }
-        self.image = widgets.Image(format="png", width=WIDTH, layout={"max_width": "100%", "height": "auto"})
-        self.text = widgets.HTML(layout={"max_width": f"{WIDTH}px"})
-        wrap = {"flex_flow": "row wrap", "align_items": "center"}
-        super().__init__(
-            [
-                widgets.HBox([self.presets, *self.buttons.values()], layout=wrap),
-                widgets.HBox(rows, layout=wrap),
-                self.image,
-                self.text,
-            ]
-        )
+        self.image = widgets.Image(format="png", width=self._width, layout={"max_width": "100%", "height": "auto"})
+        self.text = widgets.HTML(layout={"max_width": f"{self._width}px"})
+        self.listing = widgets.HTML(layout={"max_width": f"{self._width}px", "display": "none"})
+        wrap = {"flex_flow": "row wrap", "align_items": "center", "max_width": f"{max(self._width, 2 * _CELL + 10)}px"}
+        bars = [
+            widgets.HBox([widgets.HTML("presets", layout={"width": "56px"}), self.presets], layout=wrap),
+            widgets.HBox(rows, layout=wrap),
+            widgets.HBox(list(self.buttons.values()), layout=wrap),
+        ]
+        super().__init__([*bars, self.image, self.text, self.listing])
         self._show()
         self.model.observe(self._show)
 
@@ -77,7 +77,7 @@ class Explorer(widgets.VBox):
 
     def figure(self) -> Figure:
         """The present picture as a matplotlib figure of its own, which later moves of the sliders leave alone."""
-        return self.model.draw(Figure(figsize=FIGSIZE))
+        return self.model.draw(Figure(figsize=self.model.figsize))
 
     def code(self) -> Code:
         """Lines of code that make the present picture with the library alone."""
@@ -104,15 +104,21 @@ class Explorer(widgets.VBox):
                 self.controls[name].value = parameters[name]
         self._busy = False
         self.image.value = png(self.model.draw(self._figure))
-        self.text.value = (
-            f'<div role="status" aria-live="polite" style="font-size: 16px; line-height: 1.35; min-height: 3.9em">'
-            f"{escape(self.model.sentence())}</div>"
-        )
+        self.text.value = f"{_SENTENCE}{escape(self.model.sentence())}</div>"
+        self._list_code()
         self.presets.value = self.model.preset()
 
     def _choose_preset(self, change: Any) -> None:
         if change.new not in (None, self.model.preset()):
             self.model.update(self.model.preset_values(change.new))
+
+    def _toggle_code(self, _: Any) -> None:
+        self.listing.layout.display = None if self.listing.layout.display else "none"
+        self._list_code()
+
+    def _list_code(self) -> None:
+        if not self.listing.layout.display:
+            self.listing.value = f'<pre style="line-height: 1.4">{escape(self.model.code())}</pre>'
 
     def _new_sample(self, _: Any) -> None:
         self.model.seed += 1
@@ -126,33 +132,34 @@ class Explorer(widgets.VBox):
         """One control, linked with its parameter: a slider with a number box, a list or a box to tick."""
         if control["control"] == "number":
             return self._slider(name, control)
-        label: dict[str, Any] = {"description": control["label"], "style": _WIDE}
+        shape: dict[str, Any] = {"description": control["label"], "style": _LABEL, "layout": {"width": f"{_CELL}px"}}
         if control["control"] == "choice":
-            widget = widgets.Dropdown(options=self.model.options(name), layout={"width": "354px"}, **label)
+            widget = widgets.Dropdown(options=self.model.options(name), **shape)
         else:
-            widget = widgets.Checkbox(indent=True, layout={"width": "354px"}, **label)
+            widget = widgets.Checkbox(**shape)
         traitlets.link((self.model, name), (widget, "value"))
         self.controls[name] = widget
         return widget
 
     def _slider(self, name: str, control: dict[str, Any]) -> Any:
+        """The label belongs to the box, which a screen reader can name; the slider stands beside it."""
         trait: Any = self.model.traits()[name]
-        whole = isinstance(trait, traitlets.Int)
-        low, high, step = trait.min, trait.max, control["step"]
+        value, whole, step = getattr(self.model, name), isinstance(trait, traitlets.Int), control["step"]
+        low, high = trait.min, trait.max
+        box = (widgets.BoundedIntText if whole else widgets.BoundedFloatText)(
+            value, min=low, max=high, step=1 if control["log"] else step, description=control["label"], style=_LABEL,
+            layout={"width": "222px"},
+        )  # fmt: skip
         kind = widgets.IntSlider if whole else widgets.FloatSlider
         if control["log"]:
             kind, low, high = widgets.FloatLogSlider, math.log10(low), math.log10(high)
         slider = kind(
-            min=low, max=high, step=step, description=control["label"], readout=False, style=_WIDE,
-            layout={"width": "354px"}, value=getattr(self.model, name),
-        )  # fmt: skip
-        box = (widgets.BoundedIntText if whole else widgets.BoundedFloatText)(
-            min=trait.min, max=trait.max, step=1 if control["log"] else step, layout={"width": "80px"},
-            tooltip=control["label"], continuous_update=False, value=getattr(self.model, name),
+            value, min=low, max=high, step=step, readout=False, tooltip=control["label"],
+            layout={"width": f"{_CELL - 226}px"},
         )  # fmt: skip
         cast = (lambda x: round(x)) if whole else float
         back = (lambda x: float(x)) if control["log"] else cast
         traitlets.link((self.model, name), (slider, "value"), (back, cast))
         traitlets.link((self.model, name), (box, "value"))
         self.controls[name], self.controls[f"{name} box"] = slider, box
-        return widgets.HBox([slider, box])
+        return widgets.HBox([box, slider], layout={"width": f"{_CELL}px"})
