@@ -5,5 +5,6 @@ picture), ``code()`` (the lines that make it with the library alone) and ``sente
 """
 
 from .bulk import BulkExplorer
+from .edge import EdgeExplorer
 
-__all__ = ["BulkExplorer"]
+__all__ = ["BulkExplorer", "EdgeExplorer"]

@@ -40,6 +40,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from traitlets import All, Bool, Enum, Float, HasTraits, Int, TraitType, Unicode, observe
 
 from .. import style
@@ -168,21 +169,27 @@ class Model(HasTraits):
 
 
 def axes(fig: Figure) -> Axes:
-    """The only Axes of a figure, emptied, with fixed margins.
+    """The only Axes of a figure, emptied, with fixed margins."""
+    return panels(fig, 1)[0]
+
+
+def panels(fig: Figure, *widths: float) -> list[Axes]:
+    """Axes side by side, of these relative widths, emptied, with fixed margins.
 
     Axis and ticks stay, which take matplotlib as long to make as all else; a layout engine would take longer than both.
     """
-    if len(fig.axes) != 1:
+    if len(fig.axes) != len(widths):
         fig.clear()
-        fig.subplots_adjust(left=0.115, right=0.98, bottom=0.13, top=0.8)
-        fig.subplots().locator_params(nbins=5)
-    ax = fig.axes[0]
-    for artist in [*ax.lines, *ax.patches, *ax.collections, *ax.texts, *ax.child_axes, ax.get_legend()]:
-        if artist:
-            artist.remove()
-    ax.relim()
-    ax.set_autoscale_on(True)
-    return ax
+        fig.subplots_adjust(left=0.92 / fig.get_figwidth(), right=0.98, bottom=0.13, top=0.8, wspace=0.3)
+        for ax in np.atleast_1d(fig.subplots(1, len(widths), width_ratios=widths)):
+            ax.locator_params(nbins=5)
+    for ax in fig.axes:
+        for artist in [*ax.lines, *ax.patches, *ax.collections, *ax.texts, *ax.child_axes, ax.get_legend()]:
+            if artist:
+                artist.remove()
+        ax.relim()
+        ax.set_autoscale_on(True)
+    return fig.axes
 
 
 class Code(str):

@@ -100,7 +100,7 @@ class BulkModel(Model):
         return (
             f"from rmt_lab import MarchenkoPastur, Spectrum, plot_spectrum\n"
             f"from rmt_lab.{source}\n\n"
-            f"N, M, sigma = {self.N}, {self.M}, {self.sigma:g}\n"
+            f"N, M, sigma = {self.N}, {self.M}, {self.sigma!r}\n"
             f"spectrum = {spectrum.format(self.seed)}\n"
             f"law = MarchenkoPastur(N / M, sigma)\n"
             f"plot_spectrum(spectrum, law, singular_values={self.singular_values})\n"
