@@ -17,8 +17,8 @@ matplotlib.use("Agg")
 NUMBERS = [path.name[:2] for path in NOTEBOOKS]
 NAMES = [name for number in NUMBERS for name in names(number)]
 NONSENSE = [
-    None, ..., True, "", "nonsense", b"x", [], {}, set(), object(), int, np.nan, -np.inf, -1e9, 1j, [..., 1], {"a": None},
-    [[1], [2, 3]], np.array([1, 2, 3]), np.zeros((2, 3)), np.array(["a"]), pd.DataFrame({"a": [1.0]}),
+    None, ..., True, "", "nonsense", b"x", [], {}, set(), object(), int, np.nan, -np.inf, -1e9, 1j, [..., 1],
+    {"a": None}, [[1], [2, 3]], np.array([1, 2, 3]), np.zeros((2, 3)), np.array(["a"]), pd.DataFrame({"a": [1.0]}),
     lambda: 1, lambda *args: None, lambda *args: "text", lambda *args: args, lambda *args: 1 / 0, pd.Series([np.nan]),
 ]  # fmt: skip
 UNREADABLE = "cannot be read as an answer"
@@ -201,7 +201,10 @@ INPUTS = [(np.array([1.0, 2.0, 3.0]), 2.0), (np.arange(8.0), 0.5)]
         (lambda x, scale: scale * x[::-1] ** 2, "their order is not"),
         (lambda x, scale: (scale * x) ** 2, "^the scale is squared too$"),
         (lambda x, scale: scale * x[:3] ** 2, r"for x = an array of shape \(8,\), .* the result has shape \(3,\)"),
-        (lambda x, scale: x.sum() if len(x) > 3 else scale * x**2, r"shape \(\), and shape \(8,\) is asked for"),
+        (
+            lambda x, scale: x.sum() if len(x) > 3 else scale * x**2,
+            r"shape \(\), and an array of shape \(8,\) is asked for",
+        ),
         (lambda x, scale: None if len(x) > 3 else scale * x**2, "returns nothing"),
         (lambda x, scale: scale * x**2 * np.nan, "3 of 3 values of the result are NaN or infinite"),
     ],

@@ -23,7 +23,7 @@ array or a function::
         return near(x, MarchenkoPastur(4).upper_edge)
 
 In the notebook: a markdown cell with the question; a code cell, tagged ``exercise``, that ends with the check of a
-stub (``upper_edge = ...`` or a function whose body is ``...``)::
+stub (``upper_edge = ...``, or a function that says ``return ...``)::
 
     upper_edge = ...  # your number
     check("02-upper-edge", upper_edge)
@@ -41,7 +41,8 @@ and a markdown cell, tagged ``solution``, with a folded, complete solution that 
     </details>
 
 ``tests/test_exercises.py`` runs every solution after its notebook's own cells, and every mistake, through its check,
-and holds that no feedback on a mistake names the right value. A notebook ends with ``progress("02")``.
+and holds that no feedback on a mistake names the right value. A notebook ends with ``progress("02")``. Folded answers
+to questions that are not checked carry the tag ``answers``.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+Values = npt.NDArray[Any]  # float64 or complex128
 
 
 class NotYet(Exception):
@@ -94,20 +95,23 @@ def choice(answer: Any, options: Sequence[str]) -> str:
 def array(answer: Any, shape: tuple[int, ...] | None = None) -> Array:
     """The answer as an array of finite floats, of that shape if one is given."""
     wanted = f"an array of shape {shape}" if shape is not None else "an array of numbers"
-    if isinstance(answer, str | bytes | dict | set):
-        raise NotYet(f"the answer is {kind(answer)}, and {wanted} is asked for")
-    try:
-        x = np.asarray(answer)
-    except (TypeError, ValueError):  # ragged lists
-        x = np.asarray(None)
-    if x.dtype.kind not in "iuf":
-        raise NotYet(f"the answer is {kind(answer)}, and {wanted} is asked for")
-    x = x.astype(np.float64)
+    x = _values(answer, "iuf", wanted)
     if shape is not None and x.shape != shape:
         raise NotYet(f"the answer has shape {x.shape}, and {wanted} is asked for")
+    return x
+
+
+def _values(answer: Any, kinds: str, wanted: str) -> Values:
+    """The answer as an array of finite numbers of these kinds: integer, unsigned, float, complex by numpy's letters."""
+    try:
+        x = np.asarray(None if isinstance(answer, str | bytes | dict | set) else answer)
+    except (TypeError, ValueError):  # ragged lists
+        x = np.asarray(None)
+    if x.dtype.kind not in kinds:
+        raise NotYet(f"the answer is {kind(answer)}, and {wanted} is asked for")
     if not np.isfinite(x).all():
         raise NotYet(f"{np.count_nonzero(~np.isfinite(x))} of {x.size} values of the answer are NaN or infinite")
-    return x
+    return x.astype(np.complex128 if x.dtype.kind == "c" else np.float64)
 
 
 def close(x: Any, value: Any, rtol: float = 0.01, atol: float = 0.0) -> bool:
@@ -124,7 +128,7 @@ def near(x: float, value: float, rtol: float = 0.01, atol: float = 0.0) -> str |
     return f"{x:.4g} is too {'large' if x > value else 'small'}"
 
 
-def all_near(x: Array, value: Array, rtol: float = 0.01, atol: float = 0.0) -> str | None:
+def all_near(x: Values, value: Values, rtol: float = 0.01, atol: float = 0.0) -> str | None:
     """What is wrong with an array, if anything: how many of its values are off, and whether only their order is."""
     if close(x, value, rtol, atol):
         return None
@@ -164,8 +168,7 @@ def agrees(
         raise NoAnswer
     fault = None
     for args, result in zip(inputs, results, strict=True):
-        wanted = np.asarray(reference(*copy.deepcopy(args)), dtype=np.float64)
-        fault = _differs(result, wanted, rtol, atol)
+        fault = _differs(result, reference(*copy.deepcopy(args)), rtol, atol)
         if fault:
             fault = f"for {_show(reference, args)} {fault}"
             break
@@ -173,7 +176,7 @@ def agrees(
         return None
     for text, mistake in (mistakes or {}).items():
         pairs = ((mistake(*copy.deepcopy(a)), r) for a, r in zip(inputs, results, strict=True))
-        if all(_differs(r, np.asarray(m, dtype=np.float64), rtol, atol) is None for m, r in pairs):
+        if all(_differs(r, m, rtol, atol) is None for m, r in pairs):
             return text
     return fault
 
@@ -186,16 +189,23 @@ def _call(answer: Callable[..., Any], reference: Callable[..., Any], args: tuple
         raise NotYet(f"for {_show(reference, args)} the function raised {said}") from None
 
 
-def _differs(result: Any, wanted: Array, rtol: float, atol: float) -> str | None:
+def _differs(result: Any, wanted: Any, rtol: float, atol: float) -> str | None:
     if result is None or result is ...:
         return "the function returns nothing (is a return missing?)"
+    y = np.asarray(wanted)
+    noun = "one number" if y.ndim == 0 else f"an array of shape {y.shape}"
     try:
-        x = array(result)
+        x = _values(result, "iuf" if y.dtype.kind != "c" else "iufc", noun)
     except NotYet as refusal:
         return str(refusal).replace("the answer", "the result")
-    if x.shape != wanted.shape:
-        return f"the result has shape {x.shape}, and shape {wanted.shape} is asked for"
-    fault = near(float(x), float(wanted), rtol, atol) if x.ndim == 0 else all_near(x, wanted, rtol, atol)
+    if x.shape != y.shape:
+        return f"the result has shape {x.shape}, and {noun} is asked for"
+    if y.ndim:
+        fault = all_near(x, y, rtol, atol)
+    elif y.dtype.kind == "c":
+        fault = None if close(x, y, rtol, atol) else f"{x:.4g} it is not"
+    else:
+        fault = near(float(x), float(y), rtol, atol)
     return fault and f"the result is not right: {fault}"
 
 
