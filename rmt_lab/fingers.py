@@ -7,14 +7,14 @@ the far one, where a handful of values gives a huge alpha. WeightWatcher 0.7 nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from .power_law import Array, PowerLawFit, fit_power_law
 
-RULES = ("clip_xmax", "xmin_peak", "clip_xmax_ww")
+RULES = ("clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,6 +35,8 @@ class FingerFit:
     tried : dict of int to PowerLawFit
         For every number k of largest values dropped, the fit to the others; ``tried[0]`` is the raw fit. A k that
         leaves nothing to fit is missing.
+    p_values : array
+        Under ``outliers``, for each value dropped the chance that the tail below it has one as far out; else empty.
     """
 
     fit: PowerLawFit
@@ -43,6 +45,12 @@ class FingerFit:
     dropped: Array
     rule: str
     tried: dict[int, PowerLawFit]
+    p_values: Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def improved(self) -> bool:
+        """Whether the accepted fit is better, D sqrt(n_tail) smaller than that of the raw one: not only alpha."""
+        return self.fit.scaled_D < self.raw.scaled_D
 
     @property
     def alpha(self) -> float:
@@ -61,7 +69,7 @@ class FingerFit:
         rows = {
             "fingers": f"{self.num_fingers}",
             "alpha, raw -> fixed": f"{self.raw.alpha:.3f} -> {self.fit.alpha:.3f}",
-            "D, raw -> fixed": f"{self.raw.D:.4f} -> {self.fit.D:.4f}",
+            "D sqrt(n), raw -> fixed": f"{self.raw.scaled_D:.3f} -> {self.fit.scaled_D:.3f}",
             "values in the tail, raw -> fixed": f"{self.raw.n_tail} -> {self.fit.n_tail}",
         }
         return html_table(f"Power law, fingers by {self.rule}", rows)
@@ -86,13 +94,16 @@ def fix_fingers(
     ``max_fingers`` says, stop without a result once alpha_k <= 2, and report k - 1 as ``num_fingers``. (Below 20
     values WeightWatcher 0.7.7 also changes its fit; that is not followed.)
 
-    A smaller alpha is not a better fit: compare D * sqrt(n_tail) before and after.
+    ``"outliers"`` drops the values that lie too far beyond the power law of the others, by a test that finds any in
+    only one of twenty clean tails: :func:`rmt_lab.dragon_kings.find_outliers`. ``finger_thresh`` plays no part.
+
+    A smaller alpha is not a better fit: ``FingerFit.improved`` compares D * sqrt(n_tail) before and after.
 
     Parameters
     ----------
     x : array_like of shape (n,)
         Positive values; for a layer, ``Spectrum.nonzero_eigenvalues``.
-    rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww"}
+    rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"}
     max_fingers : int, default 10
         Most values to drop.
     finger_thresh : float, default 1.0
@@ -115,12 +126,14 @@ def fix_fingers(
 
     Examples
     --------
-    A warning: the rule finds fingers in pure noise, too.
+    A warning: the first rule finds fingers in pure noise, too.
 
     >>> import numpy as np
     >>> W = np.random.default_rng(0).normal(size=(400, 200))
     >>> fix_fingers(np.linalg.eigvalsh(W.T @ W / 400))
     FingerFit('clip_xmax', num_fingers=1, alpha=3.738, raw alpha=24.483)
+    >>> fix_fingers(np.linalg.eigvalsh(W.T @ W / 400), rule="outliers")
+    FingerFit('outliers', num_fingers=0, alpha=24.483, raw alpha=24.483)
     """
     if rule not in RULES:
         raise ValueError(f"rule={rule!r}; allowed are {', '.join(map(repr, RULES))}")
@@ -130,6 +143,12 @@ def fix_fingers(
     raw = fit_power_law(x, min_tail=min_tail)
     if rule == "xmin_peak":
         return FingerFit(_fit_from_peak(x, min_tail), raw, 0, x[:0], rule, {0: raw})
+    if rule == "outliers":
+        from .dragon_kings import find_outliers
+
+        found = find_outliers(x, max_fingers, min_tail=min_tail)
+        fits = {0: raw, **found.fits}
+        return FingerFit(fits[found.k], raw, found.k, x[len(x) - found.k :], rule, fits, found.p_values)
     tried = {0: raw}
     for k in range(2, 10) if rule == "clip_xmax_ww" else range(1, max_fingers + 1):
         try:

@@ -8,10 +8,14 @@ the tail and its fit is smallest.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from .intervals import Interval
+    from .rivals import Rivals
 
 Array = npt.NDArray[np.float64]
 
@@ -53,6 +57,12 @@ class PowerLawFit:
     n_tail: int
     x: Array
     _min_tail: int = field(default=2)
+    _looked: tuple[float, float] | None = field(default=(0.0, np.inf))  # where xmin was looked for; None if given
+
+    @property
+    def scaled_D(self) -> float:
+        """D sqrt(n_tail), to compare tails of different sizes by; 95 % of true power laws stay below 0.77 (n = 500)."""
+        return self.D * float(np.sqrt(self.n_tail))
 
     def pdf(self, x: npt.ArrayLike) -> Array:
         """Density (alpha - 1)/xmin (x/xmin)^-alpha of the tail; 0 below xmin."""
@@ -72,6 +82,31 @@ class PowerLawFit:
         i = tails.candidates
         Ds = np.array([tails.distances(int(k)).max() for k in i])
         return Scan(self.x[i], 1 + tails.exponent[i], Ds, len(self.x) - i)
+
+    def interval(
+        self,
+        level: float = 0.95,
+        method: str = "bootstrap",
+        n: int | None = None,
+        rng: np.random.Generator | int | None = None,
+        N: int | None = None,
+    ) -> Interval:
+        """Error bar of alpha, by three methods for two questions: see :func:`rmt_lab.intervals.interval`."""
+        from .intervals import interval
+
+        return interval(self, level, method, n, rng, N)
+
+    def p_value(self, n: int = 1000, rng: np.random.Generator | int | None = None) -> float:
+        """Goodness of fit, small where this is no power law: see :func:`rmt_lab.goodness.p_value`."""
+        from .goodness import p_value
+
+        return p_value(self, n, rng)
+
+    def compare(self) -> Rivals:
+        """Four other laws for the same tail, by Vuong's test: see :func:`rmt_lab.rivals.compare`."""
+        from .rivals import compare
+
+        return compare(self)
 
     def __repr__(self) -> str:
         return (
@@ -163,7 +198,8 @@ def fit_power_law(
         if not len(tails.candidates):
             raise ValueError(f"xmin=({low:.4g}, {high:.4g}) holds no value that leaves {min_tail} values in the tail")
     i, D = tails.closest()
-    return _result(x, i, float(x[i]), float(tails.exponent[i]), D, min_tail)
+    looked = (0.0, np.inf) if xmin is None else (float(low), float(high))
+    return _result(x, i, float(x[i]), float(tails.exponent[i]), D, min_tail, looked)
 
 
 def _fixed_xmin(x: Array, start: int, xmin: float, min_tail: int) -> PowerLawFit:
@@ -174,9 +210,17 @@ def _fixed_xmin(x: Array, start: int, xmin: float, min_tail: int) -> PowerLawFit
     return _result(x, start, xmin, exponent, D, min_tail)
 
 
-def _result(x: Array, start: int, xmin: float, exponent: float, D: float, min_tail: int) -> PowerLawFit:
+def _result(
+    x: Array,
+    start: int,
+    xmin: float,
+    exponent: float,
+    D: float,
+    min_tail: int,
+    looked: tuple[float, float] | None = None,
+) -> PowerLawFit:
     n = len(x) - start
-    return PowerLawFit(1 + exponent, xmin, float(x[-1]), D, exponent / np.sqrt(n), n, x, min_tail)
+    return PowerLawFit(1 + exponent, xmin, float(x[-1]), D, exponent / np.sqrt(n), n, x, min_tail, looked)
 
 
 class _Tails:
