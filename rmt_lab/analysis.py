@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -13,7 +14,18 @@ from tqdm.auto import tqdm
 
 from . import __version__, atlas, fingers
 from .bulk import fit_bulk
-from .metrics import BULK_COLUMNS, FIT_COLUMNS, NORM_COLUMNS, bulk_metrics, fit_metrics, norm_metrics, spectral_distance
+from .metrics import (
+    BULK_COLUMNS,
+    FIT_COLUMNS,
+    NORM_COLUMNS,
+    VERDICT_COLUMNS,
+    bulk_metrics,
+    fit_metrics,
+    fit_tail,
+    norm_metrics,
+    spectral_distance,
+    verdict_metrics,
+)
 from .roles import block_and_role
 from .spectrum import Spectrum
 from .weights import iter_weights, select_layers
@@ -38,6 +50,7 @@ def analyze(
     source: Any,
     fix_fingers: str | None = None,
     randomize: bool = False,
+    verdict: bool = False,
     layers: Iterable[int | str] | None = None,
     split_qkv: bool = False,
     min_evals: int = 10,
@@ -70,6 +83,10 @@ def analyze(
         Also analyse each layer with its entries shuffled: columns ``rand_*`` of the bulk fit (``rand_num_spikes`` are
         the correlation traps), ``max_rand_eval``, and ``rand_distance``, the Jensen-Shannon distance between the two
         spectra, each normalised to sum one (0: the same, sqrt(ln 2) = 0.83: as far as can be).
+    verdict : bool
+        Also judge each power law in a ``verdict`` of one word (:data:`rmt_lab.verdict.RULES`), with its evidence: the
+        bootstrap interval ``alpha_low .. alpha_high``, the goodness of fit ``p_value``, the ``best_rival`` law, and
+        ``noise_p``, how often noise of this shape passes for a tail as heavy. A second a layer; needs ``powerlaw``.
     layers : iterable of int or str, optional
         Only these layers: ids, names, roles or parts of long names.
     split_qkv : bool
@@ -112,9 +129,12 @@ def analyze(
         raise ValueError(f"fix_fingers={fix_fingers!r}; allowed are None, {allowed}")
     if min_evals < 2:
         raise ValueError(f"min_evals={min_evals}; a power law needs at least 2 eigenvalues")
+    if verdict and importlib.util.find_spec("powerlaw") is None:  # say it now rather than once a layer
+        raise ImportError('verdict=True needs the package powerlaw: pip install "rmt-lab[rivals]"')
     options: dict[str, Any] = {
         "fix_fingers": fix_fingers,
         "randomize": randomize,
+        "verdict": verdict,
         "split_qkv": split_qkv,
         "min_evals": min_evals,
         "max_fingers": max_fingers,
@@ -125,7 +145,8 @@ def analyze(
         return _row(layer, rng, **{k: v for k, v in options.items() if k != "split_qkv"})
 
     rows = _map(row, layers_of(source, layers, split_qkv, randomize), n_jobs, np.random.default_rng(rng))
-    columns = [*_LOOK, *FIT_COLUMNS, *NORM_COLUMNS, *BULK_COLUMNS, *(_RANDOM if randomize else []), *_END]
+    asked = [*(_RANDOM if randomize else []), *(VERDICT_COLUMNS if verdict else [])]
+    columns = [*_LOOK, *FIT_COLUMNS, *NORM_COLUMNS, *BULK_COLUMNS, *asked, *_END]
     details = pd.DataFrame(rows, columns=columns)
     details["block"] = details["block"].astype("Int64")
     for column in (
@@ -229,6 +250,7 @@ def _row(
     rng: np.random.Generator,
     fix_fingers: str | None,
     randomize: bool,
+    verdict: bool,
     min_evals: int,
     max_fingers: int,
     finger_thresh: float,
@@ -242,13 +264,16 @@ def _row(
         row |= {"N": s.N, "M": s.M, "Q": s.Q, "rf": s.rf, "num_evals": len(s.singular_values)}
         if s.rank < min_evals:
             raise ValueError(f"{s.rank} non-zero eigenvalues, fewer than min_evals={min_evals}")
-        figures = fit_metrics(s, fix_fingers, max_fingers, finger_thresh) | bulk_metrics(fit_bulk(s))
+        tail = fit_tail(s, fix_fingers, max_fingers, finger_thresh)
+        figures = fit_metrics(tail) | bulk_metrics(fit_bulk(s))
         figures |= norm_metrics(s, figures["raw_alpha"])
         figures["alpha_weighted"] = figures["raw_alpha"] * figures["log_spectral_norm"]
         if randomize:
             null = layer.shuffled(rng)
             figures |= {f"rand_{k}": v for k, v in bulk_metrics(fit_bulk(null)).items()}
             figures |= {"max_rand_eval": null.eigenvalues[-1], "rand_distance": spectral_distance(s, null)}
+        if verdict:
+            figures |= verdict_metrics(tail, s, rng)
         row["warning"] = "over-trained" if figures["alpha"] < 2 else "under-trained" if figures["alpha"] > 6 else ""
         return row | figures
     except Exception as error:  # the boundary: one broken layer never stops the others

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("source", help="atlas name, checkpoint file or folder, or hub name (downloads it)")
     p.add_argument("--fix-fingers", metavar="RULE", help="clip_xmax, xmin_peak or clip_xmax_ww")
     p.add_argument("--randomize", action="store_true", help="also each layer with its entries shuffled")
+    p.add_argument("--verdict", action="store_true", help="also judge each power law in a word; a second a layer")
     p.add_argument("--split-qkv", action="store_true", help="split fused query-key-value matrices in three")
     p.add_argument("--layers", nargs="+", metavar="LAYER", help="only these: ids, names, roles or parts of long names")
     p.add_argument("--out", type=Path, metavar="FILE.csv", help="write the whole table")
@@ -110,6 +111,7 @@ def _analyze(args: argparse.Namespace) -> int:
         args.source,
         fix_fingers=args.fix_fingers,
         randomize=args.randomize,
+        verdict=args.verdict,
         split_qkv=args.split_qkv,
         layers=layers,
     )
@@ -131,7 +133,8 @@ def _analyze(args: argparse.Namespace) -> int:
 
 def table(details: pd.DataFrame) -> str:
     """The columns that fit a terminal, one row a layer; a failed layer shows its status."""
-    shown = [c for c in _SHOWN if not details[c].isna().all() or c in ("alpha", "name")]
+    shown = [c for c in [*_SHOWN, "verdict"] if c in details]
+    shown = [c for c in shown if not details[c].isna().all() or c in ("alpha", "name")]
     ok = details["status"] == "success"
     lines = details.loc[ok, shown].to_string(float_format=lambda v: f"{v:.3g}" if abs(v) < 1 else f"{v:.2f}")
     failed = [f"{row['name']}: {row['status']}" for _, row in details[~ok].iterrows()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from scipy.special import rel_entr
 
 from .bulk import BulkFit
-from .fingers import fix_fingers
+from .fingers import FingerFit, fix_fingers
 from .power_law import PowerLawFit, fit_power_law
 from .spectrum import Spectrum
 
@@ -20,39 +21,47 @@ NORM_COLUMNS = [
     *("norm", "log_norm", "spectral_norm", "log_spectral_norm", "log_alpha_norm"),
     *("stable_rank", "matrix_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
 ]
+VERDICT_COLUMNS = ["verdict", "alpha_low", "alpha_high", "p_value", "best_rival", "noise_p"]
 BULK_COLUMNS = ["num_spikes", "sigma_mp", "mp_softrank", "bulk_min", "bulk_max", "bulk_D"]
 
 _WW_CUT = 1e-5  # WeightWatcher's absolute threshold on the eigenvalues of W^T W
 
 
-def fit_metrics(s: Spectrum, rule: str | None, max_fingers: int, finger_thresh: float) -> dict[str, Any]:
+def fit_tail(s: Spectrum, rule: str | None, max_fingers: int, finger_thresh: float) -> FingerFit:
+    """The power law of a layer's tail; without a rule, the raw fit under the name of no rule."""
     x = s.nonzero_eigenvalues
-    num_fingers: int | None = None
     if rule is None:
-        fit = raw = fit_power_law(x)
-    else:
-        if rule == "clip_xmax_ww":
-            x = x[x * s.N > _WW_CUT]
-        f = fix_fingers(x, rule, max_fingers, finger_thresh)
-        fit, raw, num_fingers = f.fit, f.raw, f.num_fingers
+        fit = fit_power_law(x)
+        return FingerFit(fit, fit, 0, x[:0], "", {0: fit})
+    return fix_fingers(x[x * s.N > _WW_CUT] if rule == "clip_xmax_ww" else x, rule, max_fingers, finger_thresh)
+
+
+def fit_metrics(f: FingerFit) -> dict[str, Any]:
+    fit, raw = f.fit, f.raw
     return {
         "alpha": fit.alpha,
         "D": fit.D,
         "sigma": fit.sigma,
         "xmin": fit.xmin,
         "xmax": fit.xmax,
-        "num_pl_spikes": int(np.count_nonzero(x >= fit.xmin)),  # fingers included, as WeightWatcher counts
-        "num_fingers": num_fingers,
+        "num_pl_spikes": int(np.count_nonzero(raw.x >= fit.xmin)),  # fingers included, as WeightWatcher counts
+        "num_fingers": f.num_fingers if f.rule else None,
         "raw_alpha": raw.alpha,
-        "D_sqrt_n": fit.D * fit.n_tail**0.5,
-        "raw_D_sqrt_n": raw.D * raw.n_tail**0.5,
-        "clipping": _clipping(fit, raw) if num_fingers else "",
+        "D_sqrt_n": fit.scaled_D,
+        "raw_D_sqrt_n": raw.scaled_D,
+        "clipping": _clipping(fit, raw) if f.num_fingers else "",
     }
+
+
+def verdict_metrics(f: FingerFit, s: Spectrum, rng: np.random.Generator) -> dict[str, Any]:
+    from .verdict import verdict
+
+    return asdict(verdict(f.fit, s, rng=rng))
 
 
 def _clipping(fit: PowerLawFit, raw: PowerLawFit) -> str:
     """Whether dropping values made the power law fit better, or alpha smaller and no more."""
-    return "better fit" if fit.D * fit.n_tail**0.5 < raw.D * raw.n_tail**0.5 else "only smaller"
+    return "better fit" if fit.scaled_D < raw.scaled_D else "only smaller"
 
 
 def norm_metrics(s: Spectrum, alpha: float) -> dict[str, Any]:

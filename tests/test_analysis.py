@@ -77,6 +77,21 @@ def test_the_table_says_whether_clipping_helped():
     assert details["raw_D_sqrt_n"][0] == pytest.approx(fit.D * math.sqrt(fit.n_tail))
 
 
+def test_a_verdict_before_a_number():
+    rng = np.random.default_rng(0)
+    power_law = (1 - rng.random(400)) ** (-1 / 1.2)  # eigenvalues: alpha = 2.2
+    spectra = [
+        Spectrum(np.sqrt(power_law * 800), 800, 400, name="power law"),
+        Spectrum.from_matrix(rng.normal(size=(400, 200)), name="noise"),
+    ]
+    details = analyze(spectra, verdict=True).set_index("name")
+    assert details.loc["noise", "verdict"] == "noise"
+    assert details.loc["noise", "noise_p"] > 0.01
+    assert details.loc["power law", "verdict"] in ("plausible", "short")
+    assert details.loc["power law", "alpha_low"] < 2.2 < details.loc["power law", "alpha_high"]
+    assert "verdict" not in analyze(spectra).columns
+
+
 def test_no_rule_leaves_num_fingers_empty():
     assert analyze(state())["num_fingers"].isna().all()
 
