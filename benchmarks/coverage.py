@@ -118,7 +118,7 @@ def p_values(samples: int) -> None:
             )
     others: dict[str, Callable[[int, Rng], Array]] = {
         "lognormal, sigma 1": lambda n, rng: rng.lognormal(size=n),
-        "lognormal, sigma 0.3": lambda n, rng: rng.lognormal(sigma=0.3, size=n),
+        "x^-2 e^(-x/10)": lambda n, rng: truncated(n, 2, rng, 0.1),
         "exponential": lambda n, rng: rng.exponential(size=n),
     }
     for name, other in others.items():

@@ -89,7 +89,11 @@ def interval(
     this is sqrt(2/N) (alpha - 1) times the bootstrap's or so, ten times smaller at N = 1000; the jumps of a searched
     xmin are included and often make up most of it.
 
-    Coverage of the 95 % intervals, measured by ``benchmarks/coverage.py``: @@COVERAGE@@
+    Coverage of the 95 % intervals on independent values, measured by ``benchmarks/coverage.py`` for alpha 2, 3, 4 and 6
+    (500 samples each, +- 1 %). Pure power laws: bootstrap 95 to 97 % at n = 100 and 94 % at n = 768, asymptotic 91 to
+    94 %. A noise bulk with a power law that holds half of the values: bootstrap 94 to 98 and 93 to 96 %, asymptotic 91
+    to 94 %. A third of the values: bootstrap 93 to 99 %, asymptotic 82 to 93 %. Where the power law has no edge,
+    alpha = 3: bootstrap 91 %, asymptotic 74 to 83 %.
 
     Parameters
     ----------
