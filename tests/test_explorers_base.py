@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import traitlets
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from rmt_lab import explorers
 from rmt_lab.explorers.base import Model, axes, choice, number
@@ -24,6 +25,12 @@ MODELS = [explorer.model_class for explorer in EXPLORERS]
 
 each_explorer = pytest.mark.parametrize("explorer", EXPLORERS, ids=lambda e: e.__name__)
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    with threadpool_limits(1, user_api="blas"):  # several lose much on a busy machine
+        yield
 
 
 def extremes(model, name):

@@ -6,5 +6,6 @@ picture), ``code()`` (the lines that make it with the library alone) and ``sente
 
 from .bulk import BulkExplorer
 from .edge import EdgeExplorer
+from .spike import SpikeExplorer
 
-__all__ = ["BulkExplorer", "EdgeExplorer"]
+__all__ = ["BulkExplorer", "EdgeExplorer", "SpikeExplorer"]

@@ -44,6 +44,7 @@ import numpy as np
 from traitlets import All, Bool, Enum, Float, HasTraits, Int, TraitType, Unicode, observe
 
 from .. import style
+from ..spectrum import _blas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +120,8 @@ class Model(HasTraits):
         """What :meth:`compute` returns for the present parameters."""
         parameters = self.parameters()
         if self._computed is None or self._computed[0] != parameters:
-            self._computed = parameters, self.compute()
+            with _blas().limit(limits=1, user_api="blas"):  # two threads lose more when busy than they gain when idle
+                self._computed = parameters, self.compute()
         return self._computed[1]
 
     @classmethod
