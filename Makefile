@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
 
-.PHONY: lab test demo bench lint notebooks clean
+.PHONY: lab test demo bench lint notebooks handout clean
 
 lab: $(READY)  ## JupyterLab, opened on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -28,6 +28,9 @@ bench: $(READY)  ## speed and agreement, side by side with powerlaw and WeightWa
 notebooks: $(READY)  ## run every notebook afresh and keep its outputs
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 
+handout: $(READY)  ## the notebooks for a class: without solutions for students, for nbgrader for instructors
+	$(BIN)/python scripts/handout.py
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -35,4 +38,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo screenshots
+	rm -rf $(VENV) demo handout screenshots

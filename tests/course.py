@@ -1,14 +1,17 @@
 """The course as its tests see it: the notebooks, their exercises, and the solutions that stand in them."""
 
+import importlib.util
 import json
-import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
-CHECKED = re.compile(r'^check\("([^"]+)", *(.+)\)$', re.MULTILINE)
+_spec = importlib.util.spec_from_file_location("handout", ROOT / "scripts" / "handout.py")
+handout = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(handout)
 
 
 class Cell(NamedTuple):
@@ -22,7 +25,7 @@ class Cell(NamedTuple):
     @property
     def checked(self):
         """The exercise that the cell checks, or None."""
-        found = CHECKED.findall(self.source)
+        found = handout.CHECK.findall(self.source)
         return found[-1][0] if found else None
 
 
@@ -41,5 +44,5 @@ def tagged(path, tag):
 
 
 def solution_code(cell):
-    """The code of a solution cell: its last fenced block, which holds the whole solution."""
-    return re.findall(r"```python\n(.*?)```", cell.source, re.DOTALL)[-1]
+    """The code of a solution cell."""
+    return handout.solution_code(cell.source)

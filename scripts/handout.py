@@ -1,0 +1,128 @@
+"""Write the notebooks as they are handed out in a class, into handout/.
+
+    handout/student/            solutions and outputs taken out; everything else as it is
+    handout/nbgrader/           a course folder for instructors who use nbgrader: source/ with the solutions between its
+                                markers, a locked cell of one point after every exercise, and a configuration file
+
+One source: a solution stands folded in its notebook, in a markdown cell tagged "solution", and is taken from there.
+Nothing here needs nbgrader; with it, ``nbgrader generate_assignment 01_gaussian_matrices`` in handout/nbgrader goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+FOLDED = {"solution", "answers"}  # tags of the cells that students do not get
+CHECK = re.compile(r'^check\("([^"]+)", *(.+)\)$', re.MULTILINE)  # an exercise's name, and the answer as it is written
+
+CONFIG = """# What nbgrader shall do with the notebooks of this folder.
+c = get_config()  # noqa: F821
+c.CourseDirectory.course_id = "rmt_lab"
+# the stub above this line stays, so that a fresh copy runs from top to bottom
+c.ClearSolutions.code_stub = {"python": "# or write your code here"}
+"""
+
+
+def solution_code(source: str) -> str:
+    """The code of a solution: the last fenced block of its markdown cell."""
+    return str(re.findall(r"```python\n(.*?)```", source, re.DOTALL)[-1])
+
+
+def student(notebook: Notebook) -> Notebook:
+    """The notebook without solutions and outputs."""
+    out = copy.deepcopy(notebook)
+    out["metadata"].pop("widgets", None)  # stored state of sliders is an output too
+    out["cells"] = [c for c in out["cells"] if not FOLDED & _tags(c)]
+    for cell in out["cells"]:
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+    return out
+
+
+def instructor(notebook: Notebook) -> Notebook:
+    """The notebook as nbgrader's generate_assignment takes it: one source with solutions, tests and points."""
+    solutions = {}
+    for cell in notebook["cells"]:
+        if "solution" in _tags(cell):
+            code = solution_code(_source(cell))
+            solutions[CHECK.findall(code)[-1][0]] = CHECK.sub("", code).strip()
+    out = student(notebook)
+    out["cells"] = [new for cell in out["cells"] for new in _graded(cell, solutions)]
+    return out
+
+
+def _graded(cell: Cell, solutions: dict[str, str]) -> list[Cell]:
+    """An exercise as a cell to be solved and one that gives a point for it; any other cell as it is."""
+    if "exercise" not in _tags(cell):
+        return [cell]
+    source = _source(cell)
+    name, answer = CHECK.findall(source)[-1]
+    stub = CHECK.sub("", source).strip()
+    solved = f'{stub}\n\n### BEGIN SOLUTION\n{solutions[name]}\n### END SOLUTION\n\ncheck("{name}", {answer})'
+    test = f'feedback = check("{name}", {answer})\nassert feedback.right, feedback'
+    return [
+        cell | {"source": solved, "metadata": cell["metadata"] | _nbgrader(name, solution=True)},
+        {
+            "cell_type": "code",
+            "execution_count": None,
+            "id": f"{cell['id']}-test",
+            "metadata": _nbgrader(f"{name}-test", grade=True, locked=True, points=1),
+            "outputs": [],
+            "source": test,
+        },
+    ]
+
+
+def _nbgrader(grade_id: str, **fields: Any) -> dict[str, Any]:
+    """The metadata of a cell that nbgrader knows, by version 3 of its scheme."""
+    plain = {
+        "grade": False,
+        "grade_id": grade_id,
+        "locked": False,
+        "schema_version": 3,
+        "solution": False,
+        "task": False,
+    }
+    return {"nbgrader": plain | fields}
+
+
+def _tags(cell: Cell) -> set[str]:
+    return set(cell["metadata"].get("tags", []))
+
+
+def _source(cell: Cell) -> str:
+    return "".join(cell["source"])
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all copies into a folder, and return what was written."""
+    written = [folder / "nbgrader" / "nbgrader_config.py"]
+    written[0].parent.mkdir(parents=True, exist_ok=True)
+    written[0].write_text(CONFIG, encoding="utf-8")
+    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        copies = {
+            folder / "student" / path.name: student(notebook),
+            folder / "nbgrader" / "source" / path.stem / path.name: instructor(notebook),
+        }
+        for target, made in copies.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            written.append(target)
+    return written
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write the notebooks as they are handed out in a class.")
+    parser.add_argument("--out", type=Path, default=Path("handout"), help="folder to write into (default: handout)")
+    for target in write(parser.parse_args().out):
+        print(target)

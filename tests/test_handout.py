@@ -1,0 +1,97 @@
+"""Copies for a class: students get no solution; nbgrader gets what it reads, and every solution earns its point."""
+
+import json
+import re
+import subprocess
+import sys
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+from course import NOTEBOOKS, ROOT, handout, solution_code, tagged
+
+from rmt_lab.exercises import names
+
+matplotlib.use("Agg")
+
+KEYS = {"grade", "grade_id", "locked", "schema_version", "solution", "task"}  # nbgrader's scheme, version 3
+
+
+def load(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def graded(notebook):
+    return [c for c in notebook["cells"] if "nbgrader" in c["metadata"]]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_student_copies_hold_everything_but_solutions_and_outputs(path):
+    original = load(path)
+    copy = handout.student(original)
+    nbformat.validate(copy)
+    text = json.dumps(copy)
+    assert "<summary>Solution" not in text
+    assert not [c for c in copy["cells"] if c.get("outputs") or c.get("execution_count")]
+    kept = [c["id"] for c in original["cells"] if not {"solution", "answers"} & set(c["metadata"].get("tags", []))]
+    assert [c["id"] for c in copy["cells"]] == kept
+    assert len(kept) <= len(original["cells"]) - len(tagged(path, "solution"))
+    assert original == load(path), "the original was changed"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_instructor_copies_are_what_nbgrader_reads(path):
+    made = handout.instructor(load(path))
+    nbformat.validate(made)
+    found = [c["metadata"]["nbgrader"] for c in graded(made)]
+    assert all(set(m) == KEYS | ({"points"} if m["grade"] else set()) for m in found)
+    ids = [m["grade_id"] for m in found]
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+", i) for i in ids)
+    assert [m["grade_id"] for m in found if m["solution"]] == names(path.name[:2])
+    assert [m["grade_id"] for m in found if m["grade"] and m["locked"]] == [f"{n}-test" for n in names(path.name[:2])]
+    assert sum(m.get("points", 0) for m in found) == len(names(path.name[:2]))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_between_the_markers_stands_the_solution_and_around_them_the_students_cell(path):
+    made = handout.instructor(load(path))
+    solved = [c["source"] for c in graded(made) if c["metadata"]["nbgrader"]["solution"]]
+    for source, stub, solution in zip(solved, tagged(path, "exercise"), tagged(path, "solution"), strict=True):
+        before, inside, after = re.split(r"### (?:BEGIN|END) SOLUTION\n", source)
+        code = solution_code(solution)
+        assert inside.split() == handout.CHECK.sub("", code).split()
+        assert (before + after).split() == stub.source.split()
+
+
+def test_a_fresh_copy_runs_without_points_and_a_solved_one_earns_them_all(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
+    made = handout.instructor(load(NOTEBOOKS[0]))
+    for solved in (False, True):
+        namespace, said = {"__name__": "__main__"}, []
+        for cell in made["cells"]:
+            if cell["cell_type"] != "code":
+                continue
+            source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+            if not solved:
+                source = re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", source, flags=re.DOTALL)
+            if not cell["metadata"].get("nbgrader", {}).get("grade"):
+                exec(source, namespace)
+                continue
+            try:
+                exec(source, namespace)
+                said.append("a point")
+            except AssertionError as error:
+                said.append(str(error))
+        assert said == ["a point" if solved else "Not yet: no answer given."] * len(names("00"))
+
+
+def test_the_command_writes_both_kinds_into_a_folder(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "handout.py"), "--out", str(tmp_path / "out")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert sorted(said) == sorted(str(p) for p in (tmp_path / "out").rglob("*") if p.is_file())
+    assert {p.name for p in (tmp_path / "out" / "student").iterdir()} == {p.name for p in NOTEBOOKS}
+    assert len(list((tmp_path / "out" / "nbgrader" / "source").glob("*/*.ipynb"))) == len(NOTEBOOKS)
+    compile((tmp_path / "out" / "nbgrader" / "nbgrader_config.py").read_text(), "nbgrader_config.py", "exec")
+    assert "handout/" in (ROOT / ".gitignore").read_text().splitlines()
