@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
+# two BLAS threads on a busy machine wait for each other ten times as long as one works
+export OPENBLAS_NUM_THREADS = 1
+export OMP_NUM_THREADS = 1
 
 .PHONY: lab test demo bench lint notebooks handout clean
 
@@ -26,7 +29,8 @@ bench: $(READY)  ## speed and agreement, side by side with powerlaw and WeightWa
 	$(BIN)/python -m benchmarks
 
 notebooks: $(READY)  ## run every notebook afresh and keep its outputs
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+		--ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 handout: $(READY)  ## the notebooks for a class: without solutions for students, for nbgrader for instructors
 	$(BIN)/python scripts/handout.py

@@ -225,7 +225,7 @@ def _map(
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
     """The rows of all layers; every layer has a random stream of its own, so that threads change nothing."""
-    with tqdm(desc="analyze", unit=" layers", delay=2) as bar:  # no bar for what takes the blink of an eye
+    with tqdm(desc="analyze", unit=" layers", delay=10) as bar:  # no bar for what is over before one asks
 
         def step(layer: Layer, rng: np.random.Generator) -> dict[str, Any]:
             done = row(layer, rng)
