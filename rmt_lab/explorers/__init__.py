@@ -6,6 +6,7 @@ picture), ``code()`` (the lines that make it with the library alone) and ``sente
 
 from .bulk import BulkExplorer
 from .edge import EdgeExplorer
+from .heavy_tail import HeavyTailExplorer
 from .spike import SpikeExplorer
 
-__all__ = ["BulkExplorer", "EdgeExplorer", "SpikeExplorer"]
+__all__ = ["BulkExplorer", "EdgeExplorer", "HeavyTailExplorer", "SpikeExplorer"]

@@ -79,15 +79,19 @@ def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], 
     for curve, found, marker, line, name in zip(
         spike_overlaps(x * critical, N, M), overlaps, "so", ("--", "-"), "uv", strict=True
     ):
-        right.plot(x, curve, line, color=style.OUTLIER, linewidth=2.5, label=f"{name} in theory")
+        right.plot(x, curve, line, color=style.OUTLIER, linewidth=2.5)
         right.plot(theta / critical, found, marker, color=style.MEASURED, markeredgecolor="black", markersize=10)
         right.annotate(
-            name, (theta / critical, found), xytext=(9, -5), textcoords="offset points", fontsize=style.LABEL
+            name,
+            (theta / critical, found),
+            xytext=(9, {"u": -12, "v": 1}[name]),
+            textcoords="offset points",
+            fontsize=style.LABEL,
         )
-    right.set(xlim=(0, x[-1]), ylim=(-0.04, 1.04))
+    right.set(xlim=(0, x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
     seen = f"{overlaps[1]:.0%} of v, {overlaps[0]:.0%} of u"
     description = f"Squared overlap of singular vectors against the signal's strength. {seen}."
-    style.finish(right, seen, "signal θ / threshold θc", "squared overlap", description)
+    style.finish(right, seen, "signal θ / threshold θc", "squared overlap (lines: theory)", description)
     return fig
 
 

@@ -1,0 +1,167 @@
+"""Noise whose entries have heavy tails: from a Marchenko-Pastur bulk to a spectrum that is nothing but tail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import style
+from ..ensembles import pareto
+from ..marchenko_pastur import MarchenkoPastur
+from ..plotting import plot_spectrum, plot_tail
+from ..power_law import PowerLawFit, fit_power_law
+from ..spectrum import Spectrum
+from .base import Model, number, panels
+from .view import Explorer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SIZE = (11.0, 5.0)  # inches
+_LIGHT = 4.0  # from this tail index on the largest eigenvalue of a large matrix stays at the edge
+
+
+class HeavyTail(NamedTuple):
+    """The spectrum of entries with variance 1, the power law fitted to it, and the edge of noise with this variance."""
+
+    spectrum: Spectrum
+    fit: PowerLawFit
+    edge: float
+
+
+def plot_heavy_tail(spectrum: Spectrum, fit: PowerLawFit, mu: float, fig: Figure | None = None) -> Figure:
+    """A spectrum over the noise law of its variance, beside its tail with the fitted and the theoretical power law.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+        Of a matrix whose entries have variance 1.
+    fit : PowerLawFit
+        Of its eigenvalues.
+    mu : float
+        Tail index of the entries, P(|w| > t) ~ t^-mu. Below 4 the theory for large matrices is alpha = mu/2 + 1.
+    fig : Figure, optional
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> W = pareto(400, 200, mu=1.5, rng=0)
+    >>> spectrum = Spectrum.from_matrix(W / W.std())
+    >>> fig = plot_heavy_tail(spectrum, fit_power_law(spectrum.nonzero_eigenvalues), 1.5, Figure((10, 5)))
+    >>> fig.axes[1].get_title("left")
+    'α = 1.77 on the largest 101'
+    """
+    if fig is None:
+        import matplotlib.pyplot as plt
+
+        fig = plt.figure(figsize=_SIZE)
+    left, right = panels(fig, 1.1, 1)
+    law, values = MarchenkoPastur(spectrum.Q), spectrum.nonzero_eigenvalues
+    plot_spectrum(spectrum, law, left)
+    beyond = np.count_nonzero(values > law.upper_edge)
+    seen = f"{beyond or 'none'} of {spectrum.M} eigenvalues beyond the edge"
+    left.set_title(style.sentence("", seen), loc="left", fontsize=style.TITLE, pad=44)
+
+    x = np.linspace(law.lower_edge, law.upper_edge, 300)[:-1]
+    right.plot(x, law.sf(x), "-.", color=style.NOISE, linewidth=2.5, label="Marchenko-Pastur")
+    if mu < _LIGHT:
+        ends = np.array([fit.xmin, values[-1]])
+        share = np.mean(values >= fit.xmin) * (ends / fit.xmin) ** (-mu / 2)
+        right.plot(ends, share, ":", color=style.GUIDE, linewidth=3, label=f"theory, α = {mu / 2 + 1:.2f}")
+    plot_tail(spectrum, fit, right)
+    lines, labels = right.get_legend_handles_labels()
+    labels = [label.split(":")[0] for label in labels]  # four short labels in two rows
+    right.legend(
+        lines, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=style.SMALL, frameon=False,
+        borderaxespad=0.3, columnspacing=1.4, labelspacing=0.3,
+    )  # fmt: skip
+    right.set_title(f"α = {fit.alpha:.2f} on the largest {fit.n_tail}", loc="left", fontsize=style.TITLE, pad=44)
+    return fig
+
+
+class HeavyTailModel(Model):
+    """Symmetric Pareto entries of tail index mu, scaled to variance 1; N = Q M rows."""
+
+    mu = number(1.5, 0.8, 6.0, step=0.1, label="tail index μ")
+    M = number(300, 20, 500, step=20, label="columns M")
+    Q = number(2.0, 1.0, 10.0, step=0.1, label="shape Q = N/M")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "heavy, μ = 1.5": {},
+        "Cauchy, μ = 1": {"mu": 1.0},
+        "no variance, μ = 2": {"mu": 2.0},
+        "variance, μ = 3": {"mu": 3.0},
+        "light, μ = 6": {"mu": 6.0},
+        "square": {"Q": 1.0},
+    }
+    figsize = _SIZE
+
+    @property
+    def N(self) -> int:
+        """Rows of W."""
+        return round(self.Q * self.M)
+
+    def compute(self) -> HeavyTail:
+        """Spectrum and fit. The seed fixes uniform numbers, which mu raises to the power -1/mu."""
+        spectrum = _spectrum(self.N, self.M, self.mu, self.seed)
+        edge = MarchenkoPastur(spectrum.Q).upper_edge
+        return HeavyTail(spectrum, fit_power_law(spectrum.nonzero_eigenvalues), edge)
+
+    def draw(self, fig: Figure) -> Figure:
+        """Bulk and tail."""
+        spectrum, fit, _ = self.result
+        return plot_heavy_tail(spectrum, fit, self.mu, fig)
+
+    def sentence(self) -> str:
+        """How much of the variance the tail holds, and alpha beside the theory's."""
+        spectrum, fit, edge = self.result
+        x = spectrum.eigenvalues
+        seen = f"{self.N} × {self.M} entries of tail index {self.mu:.3g}: the largest eigenvalue is {x[-1]:.3g}, "
+        seen += f"where noise of the same variance ends at {edge:.3g}. Beyond it lie {np.sum(x > edge) or 'none'} of "
+        seen += (
+            f"{self.M}, with {x[x > edge].sum() / x.sum():.0%} of the variance. The power law fits α = {fit.alpha:.2f} "
+        )
+        seen += f"± {fit.sigma:.2f} to the largest {fit.n_tail}; "
+        if self.mu < _LIGHT:
+            return f"{seen}theory, for endless matrices, has α = μ/2 + 1 = {self.mu / 2 + 1:.2f}."
+        return f"{seen}theory has no such tail from μ = 4 on."
+
+    def code(self) -> str:
+        """From the entries to the picture."""
+        return (
+            "from rmt_lab import Spectrum, fit_power_law\n"
+            "from rmt_lab.ensembles import pareto\n"
+            "from rmt_lab.explorers.heavy_tail import plot_heavy_tail\n\n"
+            f"N, M, mu = {self.N}, {self.M}, {self.mu!r}\n"
+            f"W = pareto(N, M, mu, rng={self.seed})\n"
+            "spectrum = Spectrum.from_matrix(W / W.std())\n"
+            "fit = fit_power_law(spectrum.nonzero_eigenvalues)\n"
+            "plot_heavy_tail(spectrum, fit, mu)\n"
+        )
+
+
+@lru_cache(maxsize=2)
+def _spectrum(N: int, M: int, mu: float, seed: int) -> Spectrum:
+    W = pareto(N, M, mu, rng=seed)
+    return Spectrum.from_matrix(W / W.std())
+
+
+class HeavyTailExplorer(Explorer):
+    """Independent entries can fill a spectrum with a power-law tail: no training, no correlation, only huge entries.
+
+    1. Predict first: lower μ from 6 to 1. Where does the bulk go? How much of the variance do a few eigenvalues hold?
+    2. Down from which μ is the fitted α that of the theory, μ/2 + 1? Does a larger matrix help at μ = 3?
+    3. At μ = 6 the spectrum is Marchenko-Pastur noise, and yet the fit gives an α. On how many eigenvalues, and would
+       another sample give the same?
+
+    Examples
+    --------
+    >>> explorer = HeavyTailExplorer(mu=1.0)
+    >>> round(explorer.model.result.fit.alpha, 2)
+    1.46
+    """
+
+    model_class = HeavyTailModel
