@@ -69,13 +69,17 @@ def copy_cleared(notebook: Path, folder: Path) -> int:
     return len(code)
 
 
-def run_all(page: Any, address: str, notebook: Path, cells: int, timeout: float = 120) -> list[dict[str, Any]]:
+def run_all(page: Any, address: str, notebook: Path, cells: int, timeout: float = 180) -> list[dict[str, Any]]:
     """Open a notebook in JupyterLab, run all cells, save it, and give its outputs."""
     page.goto(f"{address}/lab/tree/{notebook.name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
     page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000, state="attached")
-    page.locator(".lm-MenuBar-item:has-text('Run')").click()
-    page.locator(".lm-Menu-item:has-text('Run All Cells')").first.click()
+    for _ in range(3):  # on a busy machine the first click may come before the notebook listens
+        page.locator(".lm-MenuBar-item:has-text('Run')").click()
+        page.locator(".lm-Menu-item:has-text('Run All Cells')").first.click()
+        with contextlib.suppress(Exception):
+            page.wait_for_selector(".jp-Cell.jp-CodeCell .jp-InputPrompt:has-text(']:')", timeout=20_000)
+            break
     # cells that are out of sight leave the page, so wait for the last one by its number
     page.wait_for_selector(f".jp-InputPrompt:has-text('[{cells}]:')", timeout=timeout * 1000)
     page.keyboard.press("Control+s")
