@@ -51,7 +51,7 @@ class BulkModel(Model):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "2 : 1": {},
         "square": {"Q": 1.0, "singular_values": True},
-        "GPT-2 feed-forward": {"M": 768, "Q": 4.0, "sigma": 0.14},
+        "GPT-2 layer": {"M": 768, "Q": 4.0, "sigma": 0.14},
         "tiny": {"M": 20},
         "heavy tails": {"entries": "heavy tails: Student t, μ = 3"},
         "correlated": {"entries": "correlated in rows: AR(1), ρ = 0.5"},

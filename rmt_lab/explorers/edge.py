@@ -106,11 +106,11 @@ class EdgeModel(Model):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "200 × 100": {},
-        "tiny 8 × 4": {"M": 4},
-        "large 2000 × 1000": {"M": 1000},
+        "8 × 4": {"M": 4},
+        "2000 × 1000": {"M": 1000},
         "square": {"Q": 1.0},
-        "GPT-2 feed-forward": {"M": 768, "Q": 4.0},
-        "law's own units": {"scaled": True, "draws": 2000},
+        "GPT-2 layer": {"M": 768, "Q": 4.0},
+        "scaled": {"scaled": True, "draws": 2000},
     }
 
     @property
