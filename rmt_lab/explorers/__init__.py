@@ -6,7 +6,20 @@ picture), ``code()`` (the lines that make it with the library alone) and ``sente
 
 from .bulk import BulkExplorer
 from .edge import EdgeExplorer
+from .fingers import FingerExplorer
+from .gallery import gallery
 from .heavy_tail import HeavyTailExplorer
+from .layer import LayerExplorer
+from .power_law import PowerLawExplorer
 from .spike import SpikeExplorer
 
-__all__ = ["BulkExplorer", "EdgeExplorer", "HeavyTailExplorer", "SpikeExplorer"]
+__all__ = [
+    "BulkExplorer",
+    "EdgeExplorer",
+    "FingerExplorer",
+    "HeavyTailExplorer",
+    "LayerExplorer",
+    "PowerLawExplorer",
+    "SpikeExplorer",
+    "gallery",
+]

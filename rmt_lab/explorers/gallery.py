@@ -1,0 +1,99 @@
+"""All explorers in tabs: a page to open on a projector."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from html import escape
+from typing import Any
+
+import ipywidgets as widgets
+
+from .view import Explorer
+
+#: The order of the course; what is not named here comes last.
+_ORDER = ("Bulk", "Edge", "Spike", "HeavyTail", "PowerLaw", "Finger", "Layer", "Training")
+
+
+def gallery() -> Gallery:
+    """All explorers in tabs, each made when its tab is first opened.
+
+    ``make explorers`` serves this as a web page of its own.
+
+    Examples
+    --------
+    >>> shown = gallery()
+    >>> shown.names[:2], len(shown.explorers)  # one tab is open
+    (['bulk', 'edge'], 1)
+    """
+    return Gallery()
+
+
+class Gallery(widgets.Tab):
+    """Tabs of explorers, each under its idea and over its questions; made by :func:`gallery`.
+
+    Attributes
+    ----------
+    names : list of str
+        The titles of the tabs.
+    explorers : dict of str to Explorer
+        Those that have been opened, by their titles.
+    """
+
+    def __init__(self) -> None:
+        self._kinds = {_title(kind): kind for kind in _kinds()}
+        self.explorers: dict[str, Explorer] = {}
+        super().__init__([widgets.VBox() for _ in self._kinds], titles=self.names, selected_index=0)
+        self.observe(self._open, "selected_index")
+        self._open()
+
+    @property
+    def names(self) -> list[str]:
+        """The titles of the tabs."""
+        return list(self._kinds)
+
+    def __repr__(self) -> str:
+        return "gallery()"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The tabs, and the picture of the open one for where widgets do not run."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        opened = self.explorers[self.names[self.selected_index or 0]]
+        picture = {"image/png": opened._repr_mimebundle_()["image/png"]}
+        return dict(bundle or {}) | {"text/plain": repr(self)} | picture
+
+    def _open(self, _: Any = None) -> None:
+        index = self.selected_index
+        if index is None or self.names[index] in self.explorers:
+            return
+        kind = self._kinds[self.names[index]]
+        explorer = self.explorers[self.names[index]] = kind()
+        idea, questions = _words(kind)
+        self.children[index].children = (_html("h3", [idea]), explorer, _html("p", questions))
+
+
+def _kinds() -> list[type[Explorer]]:
+    from .. import explorers
+
+    kinds = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
+    place = {f"{name}Explorer": i for i, name in enumerate(_ORDER)}
+    return sorted(kinds, key=lambda kind: place.get(kind.__name__, len(place)))
+
+
+def _title(kind: type[Explorer]) -> str:
+    """``"heavy tail"`` for HeavyTailExplorer."""
+    return re.sub(r"(?<=.)([A-Z])", r" \1", kind.__name__.removesuffix("Explorer")).lower()
+
+
+def _words(kind: type[Explorer]) -> tuple[str, list[str]]:
+    """The idea and the questions of an explorer, from its docstring."""
+    text = (inspect.getdoc(kind) or "").split("\nParameters\n")[0].split("\nExamples\n")[0]
+    idea, *rest = text.strip().split("\n\n")
+    questions = re.split(r"\n(?=\d\. )", "\n".join(part for part in rest if part.startswith("1. ")))
+    return " ".join(idea.split()), [" ".join(question.split()) for question in questions]
+
+
+def _html(tag: str, paragraphs: list[str]) -> Any:
+    style = "max-width: 720px; line-height: 1.35; font-size: 16px; margin: 6px 0"
+    text = "".join(f'<{tag} style="{style}">{escape(p)}</{tag}>' for p in paragraphs)
+    return widgets.HTML(text.replace("``", ""))

@@ -1,0 +1,240 @@
+"""One layer of a model against its null models: what in its spectrum is more than noise, and more than its entries."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from .. import atlas, style
+from ..analysis import analyze
+from ..metrics import spectral_distance
+from ..phases import phase
+from ..spectrum import Spectrum
+from .base import axes, choice, number
+from .layer_choice import (
+    MOST_BLOCKS,
+    Layer,
+    LayerChoice,
+    LayerChoiceExplorer,
+    Layers,
+    atlas_layers,
+    source_layers,
+)
+from .nulls import MOST_ENTRIES, MU, NULLS, VIEWS, noise_of_seed, plot_against, scaled_to, values_seen
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_FEWEST = 20  # eigenvalues that a phase is told from
+_FAILURES = (ValueError, TypeError, np.linalg.LinAlgError)
+
+
+class Compared(NamedTuple):
+    """A layer, its null, their rows of the table, and the distance of the two spectra."""
+
+    spectrum: Spectrum
+    null: Spectrum
+    row: Any
+    null_row: Any
+    distance: float
+
+
+@lru_cache(maxsize=64)
+def _row(spectrum: Spectrum) -> Any:
+    return analyze([spectrum]).iloc[0]
+
+
+class LayerModel(LayerChoice):
+    """A layer, a null and a view."""
+
+    model = choice(lambda m: m.models(), "model", "minilm")
+    role = choice(lambda m: list(m.layers()), "role", "query")
+    block = number(3, 0, MOST_BLOCKS, step=1, label="block")
+    null = choice(lambda m: m.nulls(), "null model")
+    view = choice(VIEWS, "show")
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "BERT query": {},
+        "BERT feed-forward": {"role": "feed-forward in"},
+        "GPT query": {"model": "smollm2", "block": 12},
+        "GPT feed-forward": {"model": "smollm2", "role": "feed-forward in", "block": 12},
+        "heavy tails": {"view": VIEWS[2], "null": "heavy-tailed, μ = 3"},
+        "before training": {"model": "smollm2", "role": "value", "block": 4, "null": "initialisation"},
+    }
+    dependent = ("role", "null")
+    source: ClassVar[str] = ""  # what was given beside the atlas, as it stands in the code
+
+    def nulls(self) -> list[str]:
+        """What the present layer can be compared with."""
+        layer = self.layer()
+        known = {"shuffled entries": layer.shuffled, "initialisation": layer.init_std}
+        try:
+            s = layer.spectrum()
+            heavy = s.N * s.M * s.rf <= MOST_ENTRIES
+        except _FAILURES:
+            heavy = False
+        return [n for n in NULLS if known.get(n, True) is not None and (heavy or MU[n] == math.inf)]
+
+    def idle(self) -> Collection[str]:
+        """The atlas has the entries shuffled once."""
+        idle = ["block"] if self.last_block() == 0 else []
+        return [*idle, "seed"] if self.null == "shuffled entries" and self.model in atlas.names() else idle
+
+    def compute(self) -> Compared | str:
+        """Both spectra and their rows; or why there is none."""
+        layer = self.layer()
+        try:
+            spectrum = layer.spectrum()
+            null = self._null_of(layer, spectrum)
+        except _FAILURES as error:  # of a layer with NaN, say; the others are still there to be looked at
+            return f"{layer.name} of {self.model} has no spectrum: {error}"
+        row, null_row = _row(spectrum), _row(null)
+        compared = row.status == null_row.status == "success"
+        return Compared(spectrum, null, row, null_row, spectral_distance(spectrum, null) if compared else math.nan)
+
+    def _null_of(self, layer: Layer, spectrum: Spectrum) -> Spectrum:
+        if self.null == "shuffled entries" and layer.shuffled:
+            return layer.shuffled(self.seed)
+        s = spectrum
+        noise = noise_of_seed(s.N, s.M, s.rf, MU[self.null], self.seed)
+        if self.null == "initialisation" and layer.init_std:
+            return Spectrum(layer.init_std * noise, s.N, s.M, s.rf)
+        return scaled_to(noise, s)
+
+    def draw(self, fig: Figure) -> Figure:
+        """The spectrum over its null."""
+        ax = axes(fig)
+        if isinstance(self.result, str):
+            style.finish(ax, f"{self.layer().name} has no spectrum", "", "", self.result)
+        else:
+            plot_against(self.result.spectrum, self.result.null, self.view, NULLS[self.null], ax)
+        return fig
+
+    def sentence(self) -> str:
+        """Both rows in words, and the distance."""
+        if isinstance(self.result, str):
+            return f"{self.result}."
+        spectrum, null, row, null_row, distance = self.result
+        what = NULLS[self.null]
+        noun, values, noise = values_seen(spectrum, null, self.view)
+        seen = f"{spectrum.name} of {self.model}, {spectrum.N} × {spectrum.M}: {_in_words(row, spectrum)}. "
+        seen += f"{what[:1].upper()}{what[1:]}: {_in_words(null_row, null)}. "
+        if self.view == VIEWS[2]:
+            seen += "On these axes a power law is a straight line"
+        else:
+            largest = (float(v.max(initial=0.0)) for v in (values, noise))
+            seen += "The largest {}s are {:.3g} and {:.3g}".format(noun, *largest)
+        if math.isnan(distance):
+            return f"{seen}."
+        return f"{seen}; the spectra are {distance:.2f} apart (0: the same, 0.83: as far as can be)."
+
+    def code(self) -> str:
+        """From the layer to the picture and the row."""
+        key, own = self.layer().key, self.model not in atlas.names()
+        spectrum, null = "layer.spectrum", "layer.shuffled"
+        if own:
+            spectrum, null = "layer.spectrum()", f"layer.shuffled(np.random.default_rng({self.seed}))"
+        if self.null == "initialisation":
+            null = f"layer.initialisation(rng={self.seed})"
+        elif self.null != "shuffled entries":
+            mu = "" if MU[self.null] == math.inf else f"mu={MU[self.null]:g}, "
+            null = f"matched_noise(spectrum, {mu}rng={self.seed})"
+        lines = ["import numpy as np"] * ("np." in null)
+        lines += ["from rmt_lab import analyze" + ("" if own else ", atlas")]
+        lines += ["from rmt_lab.analysis import layers_of"] * own
+        names = ["matched_noise"] * ("matched" in null) + ["plot_against"]
+        lines += [f"from rmt_lab.explorers.nulls import {', '.join(names)}", ""]
+        lines += [f"layer = next(layers_of({self.source}, layers=[{key}]))" if own else
+                  f"layer = atlas.load({self.model!r})[{key!r}]"]  # fmt: skip
+        lines += [f"spectrum = {spectrum}", f"null = {null}"]
+        lines += [f"plot_against(spectrum, null, view={self.view!r}, what={NULLS[self.null]!r})"]
+        lines += ["print(analyze([spectrum, null]).T)"]
+        return "\n".join(lines) + "\n"
+
+
+def _in_words(row: Any, spectrum: Spectrum) -> str:
+    """A row of the table, and the phase."""
+    if row.status != "success":
+        return str(row.status)
+    tail = f"α = {row.alpha:.2f} ± {row.sigma:.2f} on {row.num_pl_spikes} of {row.num_evals} eigenvalues"
+    noise = f"{style.count(row.num_spikes, 'spike')} beyond noise of σ = {row.sigma_mp:.3g}"
+    words = [f"{tail} with D√n = {row.D_sqrt_n:.2f}", noise, f"stable rank {row.stable_rank:.3g}"]
+    return ", ".join([*words, *([phase(spectrum).name] if row.num_evals >= _FEWEST else [])])
+
+
+def model_over(source: Any) -> type[LayerModel]:
+    """A model that looks at a source of one's own first; see :class:`LayerExplorer`."""
+    written = isinstance(source, (str, os.PathLike))
+    shipped = isinstance(source, str) and source in atlas.names() and not os.path.exists(source)
+    layers = atlas_layers(source) if shipped else source_layers(source)
+    name = os.path.basename(os.path.normpath(source)) if written else type(source).__name__
+    in_code = repr(os.fspath(source)) if written else "source"
+
+    class SourceModel(LayerModel):
+        model = choice(lambda m: m.models(), "model", name)
+        block = number(0, 0, MOST_BLOCKS, step=1, label="block")
+        source = in_code
+        presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+            "singular values": {},
+            "tail": {"view": VIEWS[2]},
+            "eigenvalues": {"view": VIEWS[1]},
+        }
+
+        def models(self) -> list[str]:
+            return [name, *(other for other in atlas.names() if other != name)]
+
+        def layers(self) -> Layers:
+            return layers if self.model == name else super().layers()
+
+    return SourceModel
+
+
+class LayerExplorer(LayerChoiceExplorer):
+    """A layer is more than noise where its spectrum leaves that of its null models, and each null asks something else.
+
+    Shuffled entries keep the entries and lose their order; Gaussian noise keeps shape and norm; heavy-tailed noise adds
+    huge entries without any order; the initialisation is what training began with.
+
+    1. Take the shuffled entries, then Gaussian noise. Do they differ? What does that say about where the tail of the
+       layer is: in the sizes of its entries, or in their order?
+    2. Predict first: does heavy-tailed noise of index 4, 3 or 2 come nearest to the layer? Check by the distance, then
+       by alpha and its number of values. Is that evidence that the entries are heavy-tailed?
+    3. Go from block to block, then to another role. Which layers hardly leave their initialisation?
+
+    Parameters
+    ----------
+    source : optional
+        Anything :func:`rmt_lab.analyze` takes, to look at beside the models of the atlas.
+    **parameters
+        Of the model.
+
+    Raises
+    ------
+    ValueError
+        If the source cannot be read.
+
+    Examples
+    --------
+    >>> explorer = LayerExplorer({"layers.0.query.weight": np.random.default_rng(0).normal(size=(60, 40))})
+    >>> explorer.model.model, explorer.model.role, explorer.model.null
+    ('dict', 'query', 'shuffled entries')
+    >>> explorer.figure().axes[0].get_title("left")
+    '1 of 40 singular values exceeds its shuffled entries'
+    """
+
+    model_class = LayerModel
+    model: LayerModel
+
+    def __init__(self, source: Any = None, **parameters: Any) -> None:
+        if source is not None:
+            self.model_class = model_over(source)  # type: ignore[misc]
+        super().__init__(**parameters)
+
+    def __repr__(self) -> str:
+        source = f"{self.model.source}, " if self.model.source else ""
+        return super().__repr__().replace("(", f"({source}", 1)
