@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable
 from html import escape
 from typing import Any, ClassVar
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 
 from .base import Code, Model
 from .png import png
+from .slider import box_and_slider
 
 INCH = 90  # CSS pixels of an inch of the figure: 720 for a width of 8
 DPI = 2 * INCH  # twice as many in the picture, for a projector
@@ -131,7 +131,9 @@ class Explorer(widgets.VBox):
     def _row(self, name: str, control: dict[str, Any]) -> Any:
         """One control, linked with its parameter: a slider with a number box, a list or a box to tick."""
         if control["control"] == "number":
-            return self._slider(name, control)
+            box, slider = box_and_slider(self.model, name)
+            self.controls[name], self.controls[f"{name} box"] = slider, box
+            return widgets.HBox([box, slider], layout={"width": f"{_CELL}px"})
         shape: dict[str, Any] = {"description": control["label"], "style": _LABEL, "layout": {"width": f"{_CELL}px"}}
         if control["control"] == "choice":
             widget = widgets.Dropdown(options=self.model.options(name), **shape)
@@ -140,26 +142,3 @@ class Explorer(widgets.VBox):
         traitlets.link((self.model, name), (widget, "value"))
         self.controls[name] = widget
         return widget
-
-    def _slider(self, name: str, control: dict[str, Any]) -> Any:
-        """The label belongs to the box, which a screen reader can name; the slider stands beside it."""
-        trait: Any = self.model.traits()[name]
-        value, whole, step = getattr(self.model, name), isinstance(trait, traitlets.Int), control["step"]
-        low, high = trait.min, trait.max
-        box = (widgets.BoundedIntText if whole else widgets.BoundedFloatText)(
-            value, min=low, max=high, step=1 if control["log"] else step, description=control["label"], style=_LABEL,
-            layout={"width": "222px"},
-        )  # fmt: skip
-        kind = widgets.IntSlider if whole else widgets.FloatSlider
-        if control["log"]:
-            kind, low, high = widgets.FloatLogSlider, math.log10(low), math.log10(high)
-        slider = kind(
-            value, min=low, max=high, step=step, readout=False, tooltip=control["label"],
-            layout={"width": f"{_CELL - 226}px"},
-        )  # fmt: skip
-        cast = (lambda x: round(x)) if whole else float
-        back = (lambda x: float(x)) if control["log"] else cast
-        traitlets.link((self.model, name), (slider, "value"), (back, cast))
-        traitlets.link((self.model, name), (box, "value"))
-        self.controls[name], self.controls[f"{name} box"] = slider, box
-        return widgets.HBox([box, slider], layout={"width": f"{_CELL}px"})
