@@ -191,7 +191,7 @@ def test_where_widgets_do_not_run_there_is_a_picture(explorer):
     picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert picture.shape[1] == 2 * int(shown.image.width)
     assert len(bundle["image/png"]) < 300_000
-    assert len(np.unique(picture[::9, ::9].reshape(-1, 3), axis=0)) > 20
+    assert len(np.unique(picture[::9, ::9].reshape(-1, 4), axis=0)) > 20
 
 
 @each_explorer
@@ -216,7 +216,7 @@ def test_png_holds_the_figure_point_for_point():
     fig = Figure(figsize=(3, 2))
     fig.subplots().plot([1, 3, 2])
     picture = matplotlib.image.imread(io.BytesIO(png(fig)))
-    assert np.array_equal(np.round(picture * 255), np.asarray(fig.canvas.buffer_rgba())[..., :3])
+    assert np.array_equal(np.round(picture * 255), fig.canvas.buffer_rgba())
 
 
 class ShelfModel(Model):
