@@ -9,6 +9,8 @@ import itertools
 import ipywidgets
 import matplotlib.image
 import matplotlib.pyplot as plt
+import nbconvert
+import nbformat
 import numpy as np
 import pytest
 import traitlets
@@ -192,6 +194,14 @@ def test_where_widgets_do_not_run_there_is_a_picture(explorer):
     assert picture.shape[1] == 2 * int(shown.image.width)
     assert len(bundle["image/png"]) < 300_000
     assert len(np.unique(picture[::9, ::9].reshape(-1, 4), axis=0)) > 20
+
+
+def test_a_page_made_from_a_notebook_shows_the_picture():
+    bundle = explorers.BulkExplorer()._repr_mimebundle_()
+    output = nbformat.v4.new_output("execute_result", data=bundle, execution_count=1)
+    cell = nbformat.v4.new_code_cell("BulkExplorer()", outputs=[output], execution_count=1)
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    assert bundle["image/png"] in page.replace("\n", "")
 
 
 @each_explorer
