@@ -1,4 +1,4 @@
-"""The parts of an explorer, by one made up for the purpose: lists that depend on each other, sliders, wrong arguments."""
+"""The parts of an explorer, by one made for the purpose: lists that depend on each other, sliders, wrong arguments."""
 
 import pytest
 import traitlets
