@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from rmt_lab import analyze, atlas, style
 from rmt_lab.explorers import FingerExplorer
 from rmt_lab.explorers.fingers import SYNTHETIC, FingerModel
-from rmt_lab.explorers.peeling import peel, plant, plot_peeling
+from rmt_lab.explorers.peeling import peel, plant, plot_peeling, with_an_end
 from rmt_lab.explorers.tails import pareto
 from rmt_lab.fingers import RULES, fix_fingers
 from rmt_lab.power_law import fit_power_law
@@ -32,7 +32,7 @@ def test_peeling_is_a_fit_to_what_is_left(seed, n, rule):
     assert list(peeling.fits) == list(range(min(10, n - 2) + 1))
     for k, fit in peeling.fits.items():
         assert fit.alpha == fit_power_law(np.sort(x)[: n - k]).alpha
-        end = peeling.ended[k]
+        end = with_an_end(fit)
         assert (end is None) == (fit.n_tail < 3)
         if end:
             assert (end.n_tail, end.xmin) == (fit.n_tail, fit.xmin)
@@ -72,6 +72,9 @@ def test_the_picture_marks_k_and_the_choice_of_the_rule(rule):
         assert tuple(triangle.get_xydata()[0]) == (len(ruled.dropped), getattr(ruled.fit, figure))
         assert triangle.get_color() == style.OUTLIER
         assert len(ax.lines[0].get_xdata()) == 11
+    (square,) = [line for line in fig.axes[2].lines if line.get_marker() == "s"]
+    end = with_an_end(peeling.fits[2])
+    assert tuple(square.get_xydata()[0]) == (2, end.D * end.n_tail**0.5)
     (dropped,) = [line for line in fig.axes[0].lines if line.get_color() == style.OUTLIER]
     np.testing.assert_array_equal(dropped.get_xdata(), np.sort(spectrum.nonzero_eigenvalues)[-2:])
     assert f"{rule} drops {len(ruled.dropped) or 'none'}" in fig.axes[1].get_title("left")

@@ -17,10 +17,9 @@ from rmt_lab.explorers.power_law import (
     WITH_ALPHA,
     WITHOUT_ALPHA,
     PowerLawModel,
-    choose,
-    plot_choice,
 )
 from rmt_lab.explorers.tails import bulk_and_tail, pareto, truncated_pareto
+from rmt_lab.explorers.xmin import choose, plot_choice
 from rmt_lab.power_law import fit_power_law
 
 few = settings(max_examples=8, deadline=None)

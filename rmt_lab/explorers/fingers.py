@@ -11,7 +11,7 @@ from ..gaussian_spectra import gaussian_spectrum
 from ..power_law import Array, PowerLawFit
 from .base import choice, number
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers
-from .peeling import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, peel, plant, plot_peeling
+from .peeling import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, peel, plant, plot_peeling, with_an_end
 from .tails import pareto, truncated_pareto
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ class FingerModel(LayerChoice):
 
     def sentence(self) -> str:
         """What dropping does, what the rule does, and the rival."""
-        x, fits, ended, ruled = self.result
-        raw, fit, end = fits[0], fits[self.dropped()], ended[self.dropped()]
+        x, fits, ruled = self.result
+        raw, fit = fits[0], fits[self.dropped()]
+        end = with_an_end(fit)
         seen = f"{style.sentence('', self.name())}: all {len(x)} give {_in_words(raw)}. "
         if fit is not raw:
             alpha = "smaller" if fit.alpha < raw.alpha else "larger"

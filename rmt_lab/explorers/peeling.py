@@ -18,7 +18,7 @@ from .tails import ENDED, plot_fits
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGSIZE = (8.0, 7.0)
+FIGSIZE = (8.0, 6.6)
 MOST_DROPPED = 10
 PLAUSIBLE = 0.77  # 95 % of true power laws with a searched xmin have D sqrt(n) below this (n = 500)
 _REACH = 1.5  # of a planted finger over the next largest value
@@ -39,13 +39,11 @@ def plant(x: Array, fingers: int) -> Array:
 class Peeling(NamedTuple):
     """The fits without the k largest values, by k; made by :func:`peel`.
 
-    ``ended`` are truncated power laws on the same tails, None where these are too short; ``ruled`` is what the rule
-    makes of the values, None where it fails.
+    ``ruled`` is what the rule makes of the values, None where it fails.
     """
 
     x: Array
     fits: dict[int, PowerLawFit]
-    ended: dict[int, TruncatedPowerLawFit | None]
     ruled: FingerFit | None
 
 
@@ -70,10 +68,12 @@ def peel(x: Array, rule: str = "clip_xmax") -> Peeling:
 @lru_cache(maxsize=4)
 def _peel(values: bytes) -> Peeling:
     fits = fix_fingers(np.frombuffer(values)).tried
-    return Peeling(fits[0].x, fits, {k: _ended(fit) for k, fit in fits.items()}, None)
+    return Peeling(fits[0].x, fits, None)
 
 
-def _ended(fit: PowerLawFit) -> TruncatedPowerLawFit | None:
+@lru_cache(maxsize=16)
+def with_an_end(fit: PowerLawFit) -> TruncatedPowerLawFit | None:
+    """The truncated power law on the tail of a fit; None where that has less than three values."""
     if fit.n_tail < 3:
         return None
     return fit_truncated_power_law(fit.x[-fit.n_tail :], fit.xmin, min_tail=min(fit.n_tail, 10))
@@ -89,7 +89,7 @@ def _ruled(x: Array, rule: str) -> FingerFit | None:
 def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = None) -> Figure:
     """The tail with all values and without the k largest; alpha and the misfit D sqrt(n) for every k.
 
-    A circle marks k, a violet triangle the choice of the rule.
+    A circle marks k, a violet triangle the choice of the rule, a dark square the truncated power law on the same tail.
 
     Parameters
     ----------
@@ -113,18 +113,18 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
     if len(fig.axes) != 3:
         _lay_out(fig)
     tail, exponent, misfit = panels(fig, 1, 1, 1)
-    x, fits, ended, ruled = peeling
-    raw, fit = fits[0], fits[k]
+    x, fits, ruled = peeling
+    raw, fit, end = fits[0], fits[k], with_an_end(fits[k])
     shown: dict[str, PowerLawFit | TruncatedPowerLawFit] = {f"fit without the largest {k}": fit} if k else {}
     shown["fit to all values"] = raw
-    if end := ended[k]:
+    if end:
         shown["with an end"] = end
     seen = f"α = {raw.alpha:.2f} ± {raw.sigma:.2f} on {raw.n_tail} of {len(x)} values"
     if k:
         better = "better" if fit.scaled_D < raw.scaled_D else "worse"
         seen = f"Without the largest {k}: α {raw.alpha:.2f} → {fit.alpha:.2f}, and a {better} fit"
     plot_fits(x, shown, seen, tail, dropped=k)
-    tail.set_xlabel(name or "value $x$", fontsize=style.LABEL)
+    tail.set_xlabel(name or "value x", fontsize=style.LABEL)
     ks = list(fits)
     for ax, figure in ((exponent, "alpha"), (misfit, "scaled_D")):
         values = [getattr(f, figure) for f in fits.values()]
@@ -134,10 +134,10 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
             ax.plot(len(ruled.dropped), chosen, "^", color=style.OUTLIER, markersize=15, zorder=4)
         ax.plot(k, values[ks.index(k)], "o", color=FIT, markeredgecolor="black", markersize=9, zorder=5)
         ax.set_ylim(0, 1.2 * max(values))
-    ends = {k: end.D * end.n_tail**0.5 for k, end in ended.items() if end}
-    misfit.plot(list(ends), list(ends.values()), ":", color=ENDED, linewidth=2.2)
-    misfit.set_ylim(0, 1.2 * max(PLAUSIBLE, *(f.scaled_D for f in fits.values()), *ends.values()))
-    style.level(misfit, PLAUSIBLE, "95 % of power laws below")
+    misfit.set_ylim(0, 1.2 * max(PLAUSIBLE, *(f.scaled_D for f in fits.values())))
+    if end:
+        misfit.plot(k, end.D * end.n_tail**0.5, "s", color=ENDED, markersize=8, zorder=5)
+    style.level(misfit, PLAUSIBLE, "power laws: below")
     words = f"Below, exponent and misfit without the 0 to {ks[-1]} largest values."
     for ax, label in ((exponent, "exponent α"), (misfit, "misfit D√n")):
         ax.set_ylabel(label, fontsize=style.LABEL)
@@ -160,9 +160,9 @@ def _lay_out(fig: Figure) -> None:
     tail.yaxis.set_label_coords(-0.085, 0.5)
     for ax in small:
         ax.set_xlim(-0.5, MOST_DROPPED + 0.5)
-        ax.set_xticks(range(0, MOST_DROPPED + 1, 2))
-        ax.locator_params("y", nbins=4)
-        ax.set_xlabel("largest values dropped, $k$", fontsize=style.LABEL)
+        ax.set_xticks(range(0, MOST_DROPPED + 1, 5))
+        ax.locator_params("y", nbins=3)
+        ax.set_xlabel("values dropped, k", fontsize=style.LABEL)
         ax.xaxis.set_label_coords(0.5, -0.2)
         ax.yaxis.set_label_coords(-0.155, 0.5)
         ax.tick_params(labelsize=style.SMALL)

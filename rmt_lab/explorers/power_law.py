@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as widgets
 import numpy as np
 
-from .. import atlas, style
+from .. import atlas
 from .._repr import html_table
 from ..gaussian_spectra import gaussian_spectrum
 from ..power_law import Array, PowerLawFit, Scan, fit_power_law
-from ..style import FIT
-from ..truncated_power_law import TruncatedPowerLawFit, fit_truncated_power_law
-from .base import choice, number, panels, switch
+from ..truncated_power_law import TruncatedPowerLawFit
+from .base import choice, number, switch
 from .idle import IdleExplorer, IdleModel
-from .tails import bulk_and_tail, pareto, plot_fits, truncated_pareto
+from .tails import bulk_and_tail, pareto, truncated_pareto
+from .xmin import FIGSIZE, Choice, beside, plot_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,104 +43,6 @@ LAYERS = {
 }
 
 
-class Choice(NamedTuple):
-    """The fit by hand, the one with the smallest distance D, all of them, and one with an end on the tail by hand."""
-
-    by_hand: PowerLawFit
-    chosen: PowerLawFit
-    scan: Scan
-    truncated: TruncatedPowerLawFit | None
-
-
-def choose(x: Array, size: int) -> Choice:
-    """Fit a power law to the ``size`` largest values, by hand, and to the tail with the smallest distance D.
-
-    Where the largest values are equal the nearest size at which a tail can begin is taken.
-
-    Raises
-    ------
-    ValueError
-        As :func:`rmt_lab.fit_power_law`.
-
-    Examples
-    --------
-    >>> choose(pareto(1000, 2.5, rng=0), 100).by_hand
-    PowerLawFit(alpha=2.467 +- 0.147, xmin=4.545, xmax=159, D=0.0561, n_tail=100 of 1000)
-    """
-    chosen = fit_power_law(x)
-    return _by_hand(chosen, chosen.scan(), size)
-
-
-def _by_hand(chosen: PowerLawFit, scan: Scan, size: int) -> Choice:
-    i = int(np.abs(scan.n_tails - size).argmin())
-    xmin, n = float(scan.xmins[i]), int(scan.n_tails[i])
-    ended = fit_truncated_power_law(chosen.x, xmin, min_tail=min(n, 10)) if n >= 3 else None
-    return Choice(fit_power_law(chosen.x, xmin), chosen, scan, ended)
-
-
-def plot_choice(found: Choice, truncated: bool = True, alpha: float | None = None, fig: Figure | None = None) -> Figure:
-    """The tail and its fits; below, the distance D and the exponent for every xmin.
-
-    The band around the exponent is 1.96 (alpha - 1)/sqrt(n) wide on either side, which takes xmin for granted.
-
-    Parameters
-    ----------
-    found : Choice
-    truncated : bool
-        Draw the truncated power law, too.
-    alpha : float, optional
-        The true exponent, where it is known.
-    fig : Figure, optional
-        Where to draw; by default a pyplot figure. Its three Axes, if it has three, are used again.
-
-    Examples
-    --------
-    >>> from matplotlib.figure import Figure
-    >>> fig = plot_choice(choose(pareto(1000, 2.5, rng=0), 100), fig=Figure())
-    >>> fig.axes[0].get_title("left")
-    'By hand α = 2.47 ± 0.15, by the smallest D α = 2.55 ± 0.07'
-    """
-    by_hand, chosen, scan, ended = found
-    fig = fig or style.new_figure(PowerLawModel.figsize)
-    if len(fig.axes) != 3:
-        fig.clear()
-        fig.set_layout_engine("none")
-        margins = {"left": 0.115, "right": 0.98, "bottom": 0.09, "top": 0.89, "hspace": 0.1}
-        axes = fig.subplots(3, sharex=True, height_ratios=(2.2, 1, 1), gridspec_kw=margins)
-        for ax in axes:
-            ax.xaxis.set_visible(ax is axes[-1])
-            ax.yaxis.set_label_coords(-0.085, 0.5)  # to look for room beside the ticks takes half as long as the rest
-        ax.xaxis.set_label_coords(0.5, -0.26)
-    tail, distance, exponent = panels(fig, 1, 1, 1)
-    fits: dict[str, PowerLawFit | TruncatedPowerLawFit] = {"by hand": by_hand, "smallest D": chosen}
-    if truncated and ended:
-        fits["with an end"] = ended
-    seen = f"By hand α = {by_hand.alpha:.2f} ± {by_hand.sigma:.2f}, "
-    seen += f"by the smallest D α = {chosen.alpha:.2f} ± {chosen.sigma:.2f}"
-    plot_fits(chosen.x, fits, seen, tail)
-    distance.plot(scan.xmins, scan.Ds, color=FIT, linewidth=2)
-    error = 1.96 * (scan.alphas - 1) / np.sqrt(scan.n_tails)
-    exponent.fill_between(scan.xmins, scan.alphas - error, scan.alphas + error, color=FIT, alpha=0.25, linewidth=0)
-    exponent.plot(scan.xmins, scan.alphas, color=FIT, linewidth=2)
-    for ax, values in ((distance, (chosen.D, by_hand.D)), (exponent, (chosen.alpha, by_hand.alpha))):
-        for fit, value, marker in zip((chosen, by_hand), values, "so", strict=True):
-            ax.axvline(fit.xmin, color=style.GUIDE, linestyle=":", linewidth=1.5)
-            ax.plot(fit.xmin, value, marker, color=FIT, markeredgecolor="black", markersize=9, zorder=4)
-    if alpha:
-        style.level(exponent, alpha, f"true α = {alpha:g}")
-    Ds = scan.Ds[scan.xmins >= tail.get_xlim()[0]]
-    distance.set_ylim(0, 1.15 * float(Ds.max(initial=by_hand.D)))
-    exponent.set_ylim(1, 2 ** np.ceil(np.log2(1.3 * max(by_hand.alpha, chosen.alpha))))  # an axis that rarely moves
-    words = f"Below, for every xmin the distance D, smallest at {chosen.xmin:.3g}, and the exponent with its error bar."
-    for ax, label in ((distance, "distance $D$"), (exponent, "exponent α")):
-        ax.set_ylabel(label, fontsize=style.LABEL)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(labelsize=style.SMALL)
-        style.remember(ax, words)
-    exponent.set_xlabel("value $x$, and every xmin", fontsize=style.LABEL)
-    return fig
-
-
 class PowerLawModel(IdleModel):
     """A sample and the size of its tail."""
 
@@ -158,7 +60,7 @@ class PowerLawModel(IdleModel):
         "real layer": {"data": "MiniLM: block 3 query", "top": 20.0},
         "pure noise": {"data": "eigenvalues of Gaussian noise", "top": 5.0},
     }
-    figsize = (8.0, 7.0)
+    figsize = FIGSIZE
 
     def idle(self) -> Collection[str]:
         """Layers are what they are; the lognormal and the noise have no alpha."""
@@ -169,7 +71,7 @@ class PowerLawModel(IdleModel):
     def compute(self) -> Choice:
         """The fits; the search is not repeated while only the tail by hand changes."""
         chosen, scan = _searched(self.data, self.n, self.alpha, self.seed)
-        return _by_hand(chosen, scan, self._size())
+        return beside(chosen, scan, self._size())
 
     def _size(self) -> int:
         size = len(_searched(self.data, self.n, self.alpha, self.seed)[0].x)
@@ -206,7 +108,7 @@ class PowerLawModel(IdleModel):
             x = f"gaussian_spectrum({2 * self.n}, {self.n}, rng={self.seed}).eigenvalues"
         known = f", alpha={self.alpha:g}" if self.data in WITH_ALPHA else ""
         return (
-            f"{head}from rmt_lab.explorers.power_law import choose, plot_choice\n\n"
+            f"{head}from rmt_lab.explorers.xmin import choose, plot_choice\n\n"
             f"x = {x}\n"
             f"found = choose(x, size={self._size()})\n"
             f"plot_choice(found, truncated={self.truncated}{known})\n"
@@ -214,7 +116,7 @@ class PowerLawModel(IdleModel):
         )
 
     def evidence(self) -> str:
-        """Bootstrap error bars, goodness of fit and rivals, as a piece of HTML: what takes seconds."""
+        """Bootstrap error bars, goodness of fit and rivals, as a piece of HTML: what is too slow for a slider."""
         by_hand, chosen = self.result[:2]
         rows = {}
         for name, fit in (("by hand", by_hand), ("smallest D", chosen)):
@@ -265,7 +167,7 @@ def _searched(data: str, n: int, alpha: float, seed: int) -> tuple[PowerLawFit, 
 class PowerLawExplorer(IdleExplorer):
     """A power law is fitted to a tail, and the tail begins where somebody says so: xmin decides what alpha is.
 
-    The button "evidence" computes what takes seconds: bootstrap error bars, goodness of fit, and four rivals.
+    The button "evidence" computes what is too slow for a slider: bootstrap error bars, goodness of fit, four rivals.
 
     1. Move xmin by hand, from all values to the top 1 %. Over which stretch does alpha stay within its own error bar?
        Is the smallest D in it?
@@ -274,6 +176,8 @@ class PowerLawExplorer(IdleExplorer):
     3. Gaussian noise has no power law. What alpha does it get, and from how many values? What, in the picture or in the
        evidence, would have warned you? And can you tell it from the real layer?
 
+    Examples
+    --------
     >>> explorer = PowerLawExplorer(data="Pareto", n=2000, top=100.0)
     >>> explorer.model.result.by_hand
     PowerLawFit(alpha=2.502 +- 0.034, xmin=1, xmax=159, D=0.0092, n_tail=2000 of 2000)
@@ -292,9 +196,10 @@ class PowerLawExplorer(IdleExplorer):
         box.children = (*box.children, self.evidence)
 
     def _judge(self, _: Any) -> None:
-        self.evidence.value = "computing error bars and rivals, some seconds ..."
         self.evidence.value = self.model.evidence()
 
     def _show(self, _: Any = None) -> None:
-        self.evidence.value = ""  # of another state
+        before = self._shown
         super()._show()
+        if self._shown is not before:  # the evidence was that of another state
+            self.evidence.value = ""
