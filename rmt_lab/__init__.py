@@ -25,7 +25,7 @@ _HOME = {
     "plot_layer_grid": "plotting",
     "plot_alphas": "plotting",
 }
-_MODULES = ["atlas"]
+_MODULES = ["atlas", "trainings"]
 __all__ = [*_HOME, *_MODULES]
 
 
@@ -43,6 +43,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import atlas as atlas
+    from . import trainings as trainings
     from .analysis import analyze as analyze
     from .bulk import fit_bulk as fit_bulk
     from .fingers import fix_fingers as fix_fingers

@@ -23,10 +23,12 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from rmt_lab.spectrum import Spectrum
+from rmt_lab.trainings import checksum
 from rmt_lab.weights import iter_weights
 
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "trainings"
 CONTEXT = 128
+SIZE = {"n_embd": 256, "n_layer": 6, "n_head": 4}
 
 
 @dataclass(frozen=True)
@@ -91,13 +93,13 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return ((bits + np.uint32(1 << 10)) & np.uint32(0xFFFFF800)).view(np.float32)
 
 
-def train(name: str, run: Run) -> None:
+def train(name: str, run: Run) -> GPT2LMHeadModel:
     torch.manual_seed(run.seed)
     data = text()
     seen, held_out = split(data, run.fraction)
     config = GPT2Config(
-        vocab_size=256, n_positions=CONTEXT, n_embd=256, n_layer=6, n_head=4, resid_pdrop=0.0, embd_pdrop=0.0,
-        attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+        vocab_size=256, n_positions=CONTEXT, **SIZE, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
+        bos_token_id=0, eos_token_id=0,
     )  # fmt: skip
     model = GPT2LMHeadModel(config)
     decayed = [p for p in model.parameters() if p.ndim >= 2]
@@ -118,6 +120,8 @@ def train(name: str, run: Run) -> None:
             print(
                 f"{name} {step:5} {time.time() - start:6.0f} s  {train_loss[-1]:.3f}  {test_loss[-1]:.3f}", flush=True
             )
+        if step == run.steps:
+            break
         warm = min(1.0, (step + 1) / run.warmup)
         lr = run.lr * warm * (0.55 + 0.45 * np.cos(np.pi * step / run.steps))
         for group in optimizer.param_groups:
@@ -127,6 +131,12 @@ def train(name: str, run: Run) -> None:
         model(x, labels=x).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+    figures = {
+        "steps": np.array(record_at),
+        "singular_values": np.stack(values),
+        "train_loss": np.array(train_loss, np.float32),
+        "test_loss": np.array(test_loss, np.float32),
+    }
     record = {
         "format": 1,
         "run": asdict(run),
@@ -134,19 +144,15 @@ def train(name: str, run: Run) -> None:
         "bytes_seen": run.batch * CONTEXT * run.steps,
         "bytes_of_text": len(seen),
         "text_sha256": hashlib.sha256(data.tobytes()).hexdigest(),
-        "config": {k: getattr(config, k) for k in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")},
+        "values_sha256": checksum(**figures),
+        "config": {k: getattr(config, k) for k in ("vocab_size", "n_positions", *SIZE)},
         "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
         "minutes": round((time.time() - start) / 60, 1),
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        FOLDER / f"{name}.npz",
-        steps=np.array(record_at),
-        singular_values=np.stack(values),
-        train_loss=np.array(train_loss, np.float32),
-        test_loss=np.array(test_loss, np.float32),
-        record=np.frombuffer(json.dumps(record).encode(), np.uint8),
-    )
+    record_bytes = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    np.savez_compressed(FOLDER / f"{name}.npz", **figures, record=record_bytes)
+    return model
 
 
 if __name__ == "__main__":

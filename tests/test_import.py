@@ -26,7 +26,7 @@ STAGES = [
     {"checkpoints", "gguf_file", "hub", "samples", "weights", "level_statistics"},
     {"resampling", "power_law", "truncated_power_law", "rivals", "intervals", "goodness", "dragon_kings"},
     {"fingers", "phases"},
-    {"atlas", "verdict", "metrics"},
+    {"atlas", "trainings", "verdict", "metrics"},
     {"analysis"},
     {"style", "backdrop", "model_plots", "finger_plots", "plotting"},
     {"demo", "cli", "exercises"},

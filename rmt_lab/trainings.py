@@ -1,0 +1,190 @@
+"""Recorded trainings: the spectra and losses of small GPT-2 models, step by step, that ship with the package.
+
+All were trained by ``scripts/train_tiny_gpt.py`` on the source of Python's standard library, byte by byte, and differ
+in one thing each: ``little`` saw 1 % of the text over and over, ``much`` all of it, ``small_batch`` all of it in
+batches a quarter as large. A training is one .npz file: its losses, the singular values of every matrix at about 25
+steps, rounded to 12 bits (a relative 1.2e-4), and a JSON record of how it was made. Weights were not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .atlas import AtlasLayer, AtlasModel
+from .roles import short_name
+from .spectrum import Spectrum
+
+_FORMAT = 1
+
+
+class _NotKept:
+    """Stands where other models of the atlas have the spectrum of their shuffled entries."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError("recorded trainings keep no weights to shuffle; compare with at(0) or initialisation()")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Training:
+    """A training: at which steps it was looked at, the losses there, and the spectra by :meth:`at`.
+
+    Attributes
+    ----------
+    name : str
+    steps : tuple of int
+        Updates made so far, ascending from 0, the initialisation.
+    train_loss, test_loss : array of shape (len(steps),)
+        Mean loss in nats a byte on 64 windows of the training text and of held-out text. Guessing costs ln 256 = 5.55.
+    record : dict
+        How it was made: ``run`` (batch, steps, seed ...), ``config``, ``bytes_of_text`` and ``bytes_seen``,
+        ``text_sha256``, ``values_sha256``, ``versions``, ``minutes``.
+    """
+
+    name: str
+    steps: tuple[int, ...]
+    train_loss: npt.NDArray[np.float64]
+    test_loss: npt.NDArray[np.float64]
+    record: dict[str, Any]
+    _models: tuple[AtlasModel, ...] = field(default=())
+
+    def at(self, step: int) -> AtlasModel:
+        """The model at a recorded step, as :func:`rmt_lab.atlas.load` gives one; query, key and value stand apart.
+
+        Its layers have no ``shuffled``, because weights were not kept; ``at(0)`` is what training started from.
+
+        Raises
+        ------
+        ValueError
+            If nothing was recorded at that step; the message names the steps.
+
+        Examples
+        --------
+        >>> model = load("little").at(2400)
+        >>> model["block 3 query"].spectrum
+        Spectrum('block 3 query', N=256, M=256, Q=1, rank=256, lambda_max=0.01671)
+        """
+        if step not in self.steps:
+            raise ValueError(f"step={step!r}; {self.name} was recorded at {', '.join(map(str, self.steps))}")
+        return self._models[self.steps.index(step)]
+
+    def __repr__(self) -> str:
+        return f"Training({self.name!r}: steps 0 .. {self.steps[-1]}, {len(self.steps)} of them recorded)"
+
+    def _repr_html_(self) -> str:
+        from ._repr import html_table
+
+        train, test = self.train_loss, self.test_loss
+        facts = {
+            "recorded steps": ", ".join(map(str, self.steps)),
+            "loss on training text": f"{train[0]:.3f} → {train[-1]:.3f}",
+            "loss on held-out text": f"{test[0]:.3f} → {test[-1]:.3f}, best {test.min():.3f}",
+        }
+        return html_table(f"Training: {self.name}", facts | {k: str(v) for k, v in self.record.items()})
+
+
+def names() -> list[str]:
+    """Names of the recorded trainings.
+
+    Examples
+    --------
+    >>> "little" in names()
+    True
+    """
+    return sorted(p.name[: -len(".npz")] for p in _shipped().iterdir() if p.name.endswith(".npz"))
+
+
+def load(name: str) -> Training:
+    """A recorded training.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such training, or its file is not as it was written.
+
+    Examples
+    --------
+    >>> training = load("little")
+    >>> training
+    Training('little': steps 0 .. 2400, 25 of them recorded)
+    >>> training.test_loss[[0, -1]].round(2), training.test_loss.min().round(2)
+    (array([5.31, 3.52]), np.float64(2.27))
+    >>> from rmt_lab import analyze
+    >>> analyze(training.at(2400), layers=["query"]).shape[0]
+    6
+    """
+    if name not in names():
+        raise ValueError(f"name={name!r}; recorded trainings are {', '.join(names())}")
+    path = _shipped() / f"{name}.npz"
+    try:
+        return _read(name, path.read_bytes())
+    except Exception as error:
+        raise ValueError(f"training {name!r} ({path}) cannot be read: {error}") from error
+
+
+def checksum(steps: Any, singular_values: Any, train_loss: Any, test_loss: Any) -> str:
+    """SHA-256 of all figures of a training, in the types in which the file keeps them."""
+    arrays = (np.asarray(steps, "<i8"), *(np.asarray(x, "<f4") for x in (singular_values, train_loss, test_loss)))
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+def _shipped() -> Any:
+    return resources.files("rmt_lab") / "data" / "trainings"
+
+
+def _read(name: str, data: bytes) -> Training:
+    with np.load(io.BytesIO(data), allow_pickle=False) as f:
+        record = json.loads(f["record"].tobytes())
+        steps, values, losses = f["steps"], f["singular_values"], (f["train_loss"], f["test_loss"])
+    if record["format"] != _FORMAT:
+        raise ValueError(f"format {record['format']}; this version reads {_FORMAT}")
+    layers = record.pop("layers")  # rows of longname, N, M
+    expected = (len(steps), sum(M for _, _, M in layers))
+    if values.shape != expected or any(x.shape != steps.shape for x in losses):
+        shapes = [values.shape, *(x.shape for x in losses)]
+        asked = f"{expected} and {steps.shape}"
+        raise ValueError(f"spectra and losses have shapes {shapes}; steps and layers ask for {asked}")
+    if not len(steps) or steps[0] != 0 or np.any(np.diff(steps) <= 0):
+        raise ValueError(f"steps {steps.tolist()} do not ascend from 0")
+    if not np.isfinite(losses).all():
+        raise ValueError("a loss is not finite")
+    if record["values_sha256"] != checksum(steps, values, *losses):
+        raise ValueError("the checksum of its figures is another than the record's")
+    n_layer = record["config"]["n_layer"]
+    models = []
+    for step, row, train, test in zip(steps.tolist(), values, *losses, strict=True):
+        facts = {
+            "model": f"GPT-2 architecture, {n_layer} blocks of width {record['config']['n_embd']}",
+            "training": f"{name}, step {step} of {record['run']['steps']}",
+            "train_loss": round(float(train), 4),
+            "test_loss": round(float(test), 4),
+            **record,
+        }
+        models.append(AtlasModel(f"{name}, step {step}", tuple(_layers(layers, row, n_layer)), facts))
+    train_loss, test_loss = (x.astype(np.float64) for x in losses)
+    return Training(name, tuple(steps.tolist()), train_loss, test_loss, record, tuple(models))
+
+
+def _layers(layers: list[Any], values: npt.NDArray[Any], n_layer: int) -> list[AtlasLayer]:
+    """The layers of one step. The projections onto the residual stream start smaller: Radford et al. (2019), 2.3."""
+    found, start = [], 0
+    for i, (longname, N, M) in enumerate(layers):
+        name = short_name(longname)
+        spectrum = Spectrum(values[start : start + M], N, M, name=name)
+        start += M
+        init_std = 0.02 / np.sqrt(2 * n_layer) if longname.endswith("c_proj") else 0.02
+        shuffled: Any = _NotKept()
+        found.append(AtlasLayer(i, name, longname, "spectrum", spectrum, shuffled, float(init_std)))
+    return found

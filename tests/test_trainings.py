@@ -1,0 +1,220 @@
+"""The recorded trainings against what a training must be, and the script that makes them against torch."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from rmt_lab import analyze, atlas, fit_power_law, trainings
+from rmt_lab.explorers import LayerExplorer
+from rmt_lab.marchenko_pastur import MarchenkoPastur
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "train_tiny_gpt.py"
+each_training = pytest.mark.parametrize("name", trainings.names())
+
+
+@pytest.fixture(scope="module")
+def little():
+    return trainings.load("little")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(trainings, "_shipped", lambda: tmp_path)
+    return tmp_path
+
+
+def arrays_of(name):
+    with np.load(trainings._shipped() / f"{name}.npz") as f:
+        return dict(f)
+
+
+@each_training
+def test_losses_begin_at_guessing_and_fall(name):
+    training = trainings.load(name)
+    for loss in (training.train_loss, training.test_loss):
+        assert loss.shape == (len(training.steps),)
+        assert loss[0] == pytest.approx(np.log(256), rel=0.05)  # every byte as likely as any other
+        assert loss[-1] < loss[0] - 1
+        assert loss.min() > 0
+    assert training.steps[0] == 0
+    assert len(training.steps) >= 20
+    assert training.steps[-1] == training.record["run"]["steps"]
+    assert len(training.record["text_sha256"]) == len(training.record["values_sha256"]) == 64
+
+
+@each_training
+def test_the_first_spectra_are_those_of_gaussian_noise(name):
+    for x in trainings.load(name).at(0):
+        std = 0.02 / 12**0.5 if x.role in ("attention output", "feed-forward out") else 0.02
+        assert x.init_std == pytest.approx(std)
+        assert x.spectrum.entry_std == pytest.approx(std, rel=0.02)
+        assert stats.kstest(x.spectrum.eigenvalues, MarchenkoPastur(x.spectrum.Q, std).cdf).statistic < 0.03
+        drawn = x.initialisation(rng=0)
+        assert stats.ks_2samp(drawn.singular_values, x.spectrum.singular_values, method="asymp").pvalue > 0.01
+
+
+@each_training
+def test_training_leaves_noise_behind_in_every_layer(name):
+    training = trainings.load(name)
+    first, last = training.at(0), training.at(training.steps[-1])
+    for x in last:
+        before, after = (
+            stats.kstest(s.eigenvalues, MarchenkoPastur(s.Q, s.entry_std).cdf).statistic
+            for s in (first[x.name].spectrum, x.spectrum)
+        )
+        assert after > 3 * before
+
+
+@each_training
+def test_every_step_has_the_layers_of_the_architecture(name):
+    training = trainings.load(name)
+    record = training.record["config"]
+    width, blocks = record["n_embd"], record["n_layer"]
+    for step in training.steps:
+        model = training.at(step)
+        assert len(model) == 2 + 6 * blocks
+        assert [(x.spectrum.N, x.spectrum.M) for x in model.select("feed-forward in")] == [(4 * width, width)] * blocks
+        for role in ("query", "key", "value", "attention output"):
+            assert [x.block for x in model.select(role)] == list(range(blocks))
+            assert {(x.spectrum.N, x.spectrum.M) for x in model.select(role)} == {(width, width)}
+        assert f"step {step} of" in model.provenance["training"]
+        assert [x.layer_id for x in model] == list(range(len(model)))
+
+
+def test_what_differs_between_the_trainings_is_one_thing_each():
+    runs = {name: trainings.load(name).record for name in trainings.names()}
+    assert len({(r["text_sha256"], r["bytes_seen"], json.dumps(r["config"])) for r in runs.values()}) == 1
+    same = {"little": {"fraction"}, "small_batch": {"batch", "steps"}}
+    for name, differs in same.items():
+        if {name, "much"} <= set(runs):
+            a, b = runs[name]["run"], runs["much"]["run"]
+            assert {k for k in a if a[k] != b[k]} == differs
+
+
+def test_a_step_goes_wherever_a_model_of_the_atlas_goes(little):
+    model = little.at(2400)
+    table = analyze(model, fix_fingers="clip_xmax", layers=["key", "embedding"])
+    assert len(table) == 6 + 1
+    assert (table.status == "success").all()
+    for row in table.itertuples():
+        values = model[row.name].spectrum.nonzero_eigenvalues
+        assert row.raw_alpha == pytest.approx(fit_power_law(values).alpha)
+    shown = LayerExplorer(model, role="key", block=2)
+    assert shown.sentence.startswith("block 2 key of AtlasModel, 256 × 256: ")
+    assert "shuffled entries" not in shown.model.nulls()
+
+
+def test_weights_that_were_not_kept_cannot_be_shuffled(little):
+    table = analyze(little.at(0), randomize=True, layers=[3])
+    assert "keep no weights to shuffle" in table.status[0]
+    with pytest.raises(AttributeError, match="no weights to shuffle"):
+        little.at(0)[3].shuffled.eigenvalues  # noqa: B018
+
+
+def test_rounding_the_singular_values_hardly_moves_alpha():
+    bits = np.float32(1 + 2.0**-12)  # the worst case: half a unit of 12 bits
+    for x in atlas.load("minilm").select("query"):
+        spectrum = x.spectrum.nonzero_eigenvalues
+        noise = bits ** (2 * np.random.default_rng(0).choice([-1, 1], len(spectrum)))
+        assert fit_power_law(spectrum * noise).alpha == pytest.approx(fit_power_law(spectrum).alpha, abs=0.02)
+
+
+def test_all_data_files_stay_small():
+    data = Path(trainings.__file__).parent / "data"
+    assert sum(p.stat().st_size for p in data.rglob("*.npz")) < 3e6
+
+
+def test_it_tells_about_itself(little):
+    assert repr(little) == "Training('little': steps 0 .. 2400, 25 of them recorded)"
+    page = little._repr_html_()
+    assert "5.372" in page
+    assert little.record["text_sha256"] in page
+    assert "3.519" in little.at(2400)._repr_html_()
+
+
+def test_names_and_steps_that_are_not_there(little):
+    with pytest.raises(ValueError, match="name='../atlas/minilm'; recorded trainings are .*little"):
+        trainings.load("../atlas/minilm")
+    for step in (3, -1, "2400", None):
+        with pytest.raises(ValueError, match=f"step={step!r}; little was recorded at 0, 4, 5, .*, 2400"):
+            little.at(step)
+
+
+def broken(what):
+    """The arrays of a training with one thing wrong."""
+    a = arrays_of("little")
+    record = json.loads(a["record"].tobytes())
+    if what == "checksum":
+        a["singular_values"] = a["singular_values"] * np.float32(1.001)
+    elif what == "shapes":
+        a["singular_values"] = a["singular_values"][:, 1:]
+    elif what == "steps":
+        a["steps"] = a["steps"][::-1]
+    elif what == "not finite":
+        a["test_loss"][3] = np.nan
+    elif what == "format":
+        record["format"] = 9
+    elif what == "must be finite and >= 0":
+        a["singular_values"][4, 5] = -1
+    if what != "checksum":
+        record["values_sha256"] = trainings.checksum(**{k: v for k, v in a.items() if k != "record"})
+    a["record"] = np.frombuffer(json.dumps(record).encode(), np.uint8)
+    return a
+
+
+@pytest.mark.parametrize("what", ["checksum", "shapes", "steps", "not finite", "format", "must be finite and >= 0"])
+def test_a_file_that_is_not_as_it_was_written(what, tmp_path, monkeypatch):
+    np.savez(tmp_path / "bad.npz", **broken(what))
+    monkeypatch.setattr(trainings, "_shipped", lambda: tmp_path)
+    with pytest.raises(ValueError, match=f"training 'bad' .* cannot be read: .*{what}"):
+        trainings.load("bad")
+
+
+def test_a_file_that_is_none(folder):
+    (folder / "bad.npz").write_bytes(b"not a zip")
+    assert trainings.names() == ["bad"]
+    with pytest.raises(ValueError, match="training 'bad' .* cannot be read"):
+        trainings.load("bad")
+
+
+def test_the_script_records_what_torch_has(folder, monkeypatch, capsys):
+    """A tiny training, with the script's own functions: first and last spectra are the model's own."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    spec = importlib.util.spec_from_file_location("train_tiny_gpt", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(__import__("sys").modules, "train_tiny_gpt", script)
+    spec.loader.exec_module(script)
+    rng = np.random.default_rng(0)
+    data = np.frombuffer(b"".join(rng.choice([b"random ", b"matrix "], 120_000)), np.uint8)
+    monkeypatch.setattr(script, "FOLDER", folder)
+    monkeypatch.setattr(script, "SIZE", {"n_embd": 16, "n_layer": 2, "n_head": 2})
+    monkeypatch.setattr(script, "text", lambda: data)
+    run = script.Run(fraction=0.5, batch=2, steps=6, lr=0.01, warmup=2)
+    trained = script.train("tiny", run)
+    training = trainings.load("tiny")
+    assert training.steps == (0, 4, 5, 6)
+    assert training.record["bytes_seen"] == 2 * 128 * 6
+    assert training.test_loss[0] == pytest.approx(np.log(256), rel=0.05)
+    assert training.test_loss[-1] < training.test_loss[0]
+    torch.manual_seed(run.seed)
+    fresh = type(trained)(trained.config)
+    for model, step in ((fresh, 0), (trained, 6)):
+        weights = dict(model.transformer.named_parameters())
+        for x in training.at(step):
+            path, _, part = x.longname.removeprefix("transformer.").partition(".c_attn.")
+            W = weights[f"{path}.c_attn.weight" if part else f"{path}.weight"]
+            if part:
+                W = W.split(16, dim=1)[["query", "key", "value"].index(part)]
+            expected = torch.linalg.svdvals(W.detach().double()).flip(0).numpy()
+            np.testing.assert_allclose(x.spectrum.singular_values, expected, rtol=2e-4, atol=1e-6 * expected.max())
+    assert not np.allclose(
+        training.at(0)["block 0 query"].spectrum.singular_values,
+        training.at(6)["block 0 query"].spectrum.singular_values,
+        rtol=1e-3,
+    )
+    assert "tiny" in capsys.readouterr().out
