@@ -4,6 +4,7 @@ nbval itself runs them (``make test``); it passes vacuously on a notebook withou
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,12 @@ FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
 MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
 
 
+def cells_of(path):
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
+
+
 def code_cells(path):
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
+    return [c for c in cells_of(path) if c["cell_type"] == "code" and "".join(c["source"]).strip()]
 
 
 def test_there_are_notebooks():
@@ -37,6 +41,26 @@ def test_run_top_to_bottom_with_outputs_that_nbval_compares(path):
     texts = [o for o in outputs if "text" in o or "text/plain" in o.get("data", {})]
     assert len(texts) >= FEWEST_OUTPUTS
     assert path.stat().st_size < 1e6
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_nothing_is_stored_but_sources_tags_and_outputs(path):
+    """State of sliders hides their pictures from pages made without JupyterLab; times differ in every run."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    assert {key for cell in notebook["cells"] for key in cell["metadata"]} <= {"tags"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_opens_with_what_it_is_for_and_closes_with_what_was_learnt(path):
+    texts = ["".join(c["source"]) for c in cells_of(path) if c["cell_type"] == "markdown"]
+    assert texts[0].startswith(f"# {path.name[:2]} ")
+    for opening in ("**The question.** ", "**You will be able to** ", "**You need** ", "**Time:** "):
+        assert opening in texts[0]
+    closing = texts[-1].partition("## In this notebook, we learnt\n")[2]
+    assert closing.count("\n- ") >= 3
+    following = re.search(r"^\*\*Next:\*\* .*`(\d\d)_\w+`", closing, re.MULTILINE)
+    assert path == NOTEBOOKS[-1] or int(following[1]) == int(path.name[:2]) + 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
