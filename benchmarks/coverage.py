@@ -184,8 +184,9 @@ def planted(samples: int) -> None:
             for name, fit in fits.items():
                 low, high = fit.interval(n=200, rng=rng)
                 rows.setdefault(name, []).append((fit.alpha, low <= a <= high))
-            tpl = fit_truncated_power_law(by_outliers.fit.x)
-            rows.setdefault("outliers, then truncated", []).append((tpl.alpha, abs(tpl.alpha - a) < 1.96 * tpl.sigma))
+            for name, xmin in (("outliers, then truncated", None), ("the same, xmin given", 1.0)):
+                tpl = fit_truncated_power_law(by_outliers.fit.x, xmin)
+                rows.setdefault(name, []).append((tpl.alpha, abs(tpl.alpha - a) < 1.96 * tpl.sigma))
         figures = (
             f"{name} {np.median([v for v, _ in r]):.2f} ({100 * np.mean([hit for _, hit in r]):.0f} %)"
             for name, r in rows.items()
