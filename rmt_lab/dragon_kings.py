@@ -46,7 +46,7 @@ def find_outliers(x: Array, max_outliers: int = 10, level: float = 0.05, min_tai
     The r-th largest of all k is then as surprising as that r of k values beyond the tail get that far: with
     t = ln(x_r / x_(k+1)), sum_(j=r..k) (-1)^(j-r) C(j-1, r-1) C(k, j) (1 + j t / S)^-m. For r = k that is p_k.
 
-    Measured (``benchmarks/coverage.py``): outliers in 4 to 6 % of clean Pareto samples of 100 and 768 values, in up to
+    Measured (``benchmarks/coverage.py``): outliers in 6 % of clean Pareto samples of 100 and 768 values, in up to
     7 % of those with a bulk below, and in no Gaussian matrix, the largest eigenvalues of which lie closer together than
     those of a power law.
 

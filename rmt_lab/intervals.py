@@ -90,10 +90,10 @@ def interval(
     xmin are included and often make up most of it.
 
     Coverage of the 95 % intervals on independent values, measured by ``benchmarks/coverage.py`` for alpha 2, 3, 4 and 6
-    (500 samples each, +- 1 %). Pure power laws: bootstrap 95 to 97 % at n = 100 and 94 % at n = 768, asymptotic 91 to
-    94 %. A noise bulk with a power law that holds half of the values: bootstrap 94 to 98 and 93 to 96 %, asymptotic 91
-    to 94 %. A third of the values: bootstrap 93 to 99 %, asymptotic 82 to 93 %. Where the power law has no edge,
-    alpha = 3: bootstrap 91 %, asymptotic 74 to 83 %.
+    (1000 samples each; docs/error-bars.md). Pure power laws: bootstrap 94 to 97 %, asymptotic 91 to 93 %. A noise bulk
+    with a power law that holds half of the values: bootstrap 93 to 97 %, asymptotic 90 to 93 %. A third of the values:
+    bootstrap 91 to 99 %, asymptotic 82 to 94 %. Where the power law has no edge, alpha = 3: bootstrap 92 %, asymptotic
+    73 to 80 %.
 
     Parameters
     ----------
