@@ -93,7 +93,7 @@ def interval(
     (1000 samples each; docs/error-bars.md). Pure power laws: bootstrap 94 to 97 %, asymptotic 91 to 93 %. A noise bulk
     with a power law that holds half of the values: bootstrap 93 to 97 %, asymptotic 90 to 93 %. A third of the values:
     bootstrap 91 to 99 %, asymptotic 82 to 94 %. Where the power law has no edge, alpha = 3: bootstrap 92 %, asymptotic
-    73 to 80 %.
+    73 to 81 %.
 
     Parameters
     ----------
