@@ -104,7 +104,7 @@ def test_a_step_goes_wherever_a_model_of_the_atlas_goes(little):
         values = model[row.name].spectrum.nonzero_eigenvalues
         assert row.raw_alpha == pytest.approx(fit_power_law(values).alpha)
     shown = LayerExplorer(model, role="key", block=2)
-    assert shown.sentence.startswith("block 2 key of AtlasModel, 256 × 256: ")
+    assert shown.sentence.lower().startswith("block 2 key of atlasmodel, 256 × 256: ")
     assert "shuffled entries" not in shown.model.nulls()
 
 
