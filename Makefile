@@ -7,10 +7,13 @@ READY = $(VENV)/ready
 export OPENBLAS_NUM_THREADS = 1
 export OMP_NUM_THREADS = 1
 
-.PHONY: lab test demo bench lint notebooks handout clean
+.PHONY: lab explorers test demo bench lint notebooks handout clean
 
 lab: $(READY)  ## JupyterLab, opened on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+explorers: $(READY)  ## the explorers in tabs, as a web page without a notebook around them
+	$(BIN)/voila scripts/explorers.ipynb
 
 test: $(READY) lint  ## every test: library, doctests, notebooks, and the browser if chromium is there
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""A JupyterLab server and a headless Chromium for the browser tests, which skip where there is no Chromium."""
+"""JupyterLab and a headless Chromium for the browser tests, which skip where there is no Chromium."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WAIT = 90_000  # ms, for what takes a tenth of a second on a machine that does nothing else
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 
 
@@ -32,13 +33,13 @@ def jupyterlab(folder: Path) -> Iterator[str]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
+        for _ in range(480):
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
                 break
             time.sleep(0.25)
         else:
-            pytest.fail("JupyterLab did not answer within a minute")
+            pytest.fail("JupyterLab did not answer within two minutes")
         yield address
     finally:
         server.terminate()
@@ -90,3 +91,66 @@ def run_all(page: Any, address: str, notebook: Path, cells: int, timeout: float 
             return [output for cell in code for output in cell["outputs"]]
         time.sleep(0.1)
     pytest.fail(f"{notebook.name} was not saved with its outputs")
+
+
+def listen(page: Any) -> list[str]:
+    """What goes wrong on a page from now on."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    return errors
+
+
+def press(page: Any, root: Any, control: Any, *keys: str) -> None:
+    """Keys on a control of an explorer, then wait for another picture and another sentence."""
+    before = root.locator("img.widget-image").get_attribute("src"), root.locator("[role=status]").inner_text()
+    control.focus()
+    for key in keys:
+        page.keyboard.press(key)
+        page.wait_for_timeout(50)  # for a list to open
+    changed = "([root, src, text]) => root.querySelector('img').src != src"
+    changed += " && root.querySelector('[role=status]').innerText != text"
+    page.wait_for_function(changed, arg=[root.element_handle(), *before], timeout=WAIT)
+
+
+def move_everything(page: Any, root: Any, explorer: Any) -> None:
+    """Every control of an explorer by keyboard alone, each from the first state."""
+    reset, new_sample = (root.locator(f"button:has-text('{name}')") for name in ("reset", "new sample"))
+    sliders, boxes = root.locator(".noUi-handle"), root.locator("input[type=number]")
+    controls = explorer.model_class.controls().values()
+    assert sliders.count() == boxes.count() == sum(c["control"] == "number" for c in controls)
+    for slider, box in zip(sliders.all(), boxes.all(), strict=True):
+        value = float(box.input_value())
+        up = value < float(box.get_attribute("max"))
+        press(page, root, slider, "ArrowRight" if up else "ArrowLeft")
+        assert (float(box.input_value()) > value) == up
+        press(page, root, reset, "Enter")
+        press(page, root, box, "ArrowUp" if up else "ArrowDown", "Enter")
+        press(page, root, reset, "Enter")
+    for select in root.locator("select").all():
+        last = select.evaluate("e => e.selectedIndex == e.options.length - 1")
+        # JupyterLab takes arrows from a closed list
+        press(page, root, select, "Space", "ArrowUp" if last else "ArrowDown", "Enter")
+        press(page, root, reset, "Enter")
+    for box in root.locator("input[type=checkbox]").all():
+        press(page, root, box, "Space")
+        press(page, root, reset, "Enter")
+    for preset in root.locator(".widget-toggle-button").all()[1:]:
+        press(page, root, preset, "Enter")
+        page.wait_for_function("e => e.classList.contains('mod-active')", arg=preset.element_handle(), timeout=WAIT)
+    root.locator("button:enabled:has-text('new sample')").wait_for(timeout=WAIT)  # the last preset is a random one
+    press(page, root, new_sample, "Enter")
+    press(page, root, reset, "Enter")
+    code = root.locator("button:text-is('code')")
+    code.focus()
+    page.keyboard.press("Enter")
+    root.locator("pre:has-text('import')").wait_for(timeout=WAIT)
+    page.keyboard.press("Enter")
+    root.locator("pre").wait_for(state="hidden", timeout=WAIT)
+    if root.locator("button:has-text('evidence')").count():
+        root.locator("button:has-text('evidence')").focus()
+        page.keyboard.press("Enter")
+        root.locator("table:has-text('lognormal')").wait_for(timeout=WAIT)
+        press(page, root, sliders.first, "ArrowRight")
+        root.locator("table").wait_for(state="detached", timeout=WAIT)
+        press(page, root, reset, "Enter")

@@ -91,6 +91,11 @@ def test_code_makes_the_same_figure(explorer):
                 assert len(ours.lines) == len(theirs.lines)
                 for line, other in zip(ours.lines, theirs.lines, strict=True):
                     np.testing.assert_allclose(line.get_xydata(), other.get_xydata(), rtol=1e-9, atol=1e-12)
+                assert len(ours.patches) == len(theirs.patches)
+                for patch, other in zip(ours.patches, theirs.patches, strict=True):
+                    corners, others = (p.get_path().vertices for p in (patch, other))
+                    np.testing.assert_allclose(corners, others, rtol=1e-9, atol=1e-12)
+                assert [t.get_text() for t in ours.texts] == [t.get_text() for t in theirs.texts]
         finally:
             plt.close("all")
     assert repr(shown.code()) == str(shown.code())

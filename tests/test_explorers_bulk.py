@@ -48,7 +48,7 @@ def test_the_sentence_speaks_of_what_is_drawn():
     result = shown.model.result
     n = len(result.noise.spikes)
     assert n > 1
-    assert f"{n} of them stand beyond" in shown.sentence
+    assert f"{n} of them are beyond" in shown.sentence
     assert f"to {result.spectrum.eigenvalues[-1]:.3g}" in shown.sentence
     assert f"{n} spikes stand above" in shown.figure().axes[0].get_title("left")
     shown.controls["singular_values"].value = True

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from rmt_lab import analyze, atlas, style
 from rmt_lab.explorers import FingerExplorer
 from rmt_lab.explorers.fingers import SYNTHETIC, FingerModel
-from rmt_lab.explorers.peeling import peel, plant, plot_peeling, with_an_end
+from rmt_lab.explorers.peeling import largest, peel, plant, plot_peeling, with_an_end
 from rmt_lab.explorers.tails import pareto
 from rmt_lab.fingers import RULES, fix_fingers
 from rmt_lab.power_law import fit_power_law
@@ -47,7 +47,7 @@ def test_the_first_picture_is_a_smaller_alpha_and_a_worse_fit():
     (row,) = analyze("smollm2", "clip_xmax", layers=["block 23 attention output"]).itertuples()
     sentence = FingerExplorer().sentence
     assert f"α = {row.raw_alpha:.2f} ± " in sentence
-    assert f"Without the largest {row.num_fingers}: α = {row.alpha:.2f} ± {row.sigma:.2f}" in sentence
+    assert f"Without {largest(row.num_fingers)}: α = {row.alpha:.2f} ± {row.sigma:.2f}" in sentence
     assert f"D√n = {row.D_sqrt_n:.2f}. So α is smaller and the fit worse" in sentence
     assert row.clipping == "only smaller"
     assert (row.raw_alpha, row.alpha) == pytest.approx((16.04, 2.04), abs=0.01)

@@ -1,5 +1,7 @@
 import base64
 import json
+import shutil
+import subprocess
 from html import unescape
 from pathlib import Path
 
@@ -73,3 +75,12 @@ def test_the_page_holds_one_cell_that_shows_the_gallery():
     *lines, last = "".join(cell["source"]).splitlines()
     exec("\n".join(lines), space := {})
     assert isinstance(eval(last, space), type(gallery()))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
+def test_make_explorers_opens_that_page():
+    run = subprocess.run(["make", "--dry-run", "explorers"], cwd=NOTEBOOK.parents[1], capture_output=True, text=True)
+    *command, notebook = run.stdout.splitlines()[-1].split()
+    assert Path(command[0]).name == "voila"
+    assert NOTEBOOK.parents[1] / notebook == NOTEBOOK
+    assert "--no-browser" not in command

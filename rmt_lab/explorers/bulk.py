@@ -83,11 +83,13 @@ class BulkModel(Model):
         if self.singular_values:
             values, noun = spectrum.singular_values, "singular values"
         low, high = noise.edges
-        seen = f"{noun} of this {self.N} × {self.M} matrix run from {values[0]:.3g} to {values[-1]:.3g}, "
-        seen += f"and the law of its noise ends at {low:.3g} and {high:.3g}. "
         n = len(noise.spikes)
-        seen += f"{n or 'None'} of them stand{'s' * (n < 2)} beyond what noise explains, {noise.threshold:.3g}; "
-        return f"The {self.M} {seen}the share of them below any point strays from the law by {D:.1%} at most."
+        return (
+            f"The {self.M} {noun} of this {self.N} × {self.M} matrix run from {values[0]:.3g} to {values[-1]:.3g}; the "
+            f"law of its noise runs from {low:.3g} to {high:.3g}. {n or 'None'} of them {'is' if n < 2 else 'are'} "
+            f"beyond {noise.threshold:.3g}, which noise passes once in 100 matrices. The share of them below any point "
+            f"differs from the law's by {D:.1%} at most."
+        )
 
     def code(self) -> str:
         """From the matrix to the picture."""

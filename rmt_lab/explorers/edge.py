@@ -141,8 +141,8 @@ class EdgeModel(Model):
             seen = f"is {largest.mean():.4g} ± {largest.std():.2g}; the law says {mu + s * mean:.4g} ± {s * spread:.2g}"
         return (
             f"The largest eigenvalue of {self.N} × {self.M} noise {seen}. {np.mean(largest > threshold):.1%} of "
-            f"{self.draws} pass the 1% threshold. The two distributions differ by {D:.1%} at most, where as many draws "
-            f"from the law itself would by about {_KS_MEDIAN / np.sqrt(self.draws):.1%}."
+            f"{self.draws} pass the 1% threshold. The histogram and the law are {D:.1%} apart at most, in shares of "
+            f"matrices below a point; as many draws from the law itself: about {_KS_MEDIAN / np.sqrt(self.draws):.1%}."
         )
 
     def code(self) -> str:

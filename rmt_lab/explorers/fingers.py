@@ -11,7 +11,7 @@ from ..gaussian_spectra import gaussian_spectrum
 from ..power_law import Array, PowerLawFit
 from .base import choice, number
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers
-from .peeling import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, peel, plant, plot_peeling, with_an_end
+from .peeling import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, largest, peel, plant, plot_peeling, with_an_end
 from .tails import pareto, truncated_pareto
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ class FingerModel(LayerChoice):
         if fit is not raw:
             alpha = "smaller" if fit.alpha < raw.alpha else "larger"
             better = "better" if fit.scaled_D < raw.scaled_D else "worse"
-            seen += f"Without the largest {self.dropped()}: {_in_words(fit)}. So α is {alpha} and the fit {better}"
-            seen += ". " if fit.scaled_D <= PLAUSIBLE else f": 95 % of power laws have less than {PLAUSIBLE}. "
+            seen += f"Without {largest(self.dropped())}: {_in_words(fit)}. So α is {alpha} and the fit {better}"
+            plausible = round(fit.scaled_D, 2) <= PLAUSIBLE
+            seen += ". " if plausible else f": 95 % of power laws have less than {PLAUSIBLE}. "
         seen += _rule_in_words(ruled, self.rule)
         return seen + (f" With an end the same tail has D√n = {end.D * end.n_tail**0.5:.2f}." if end else "")
 

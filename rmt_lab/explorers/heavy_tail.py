@@ -120,11 +120,11 @@ class HeavyTailModel(Model):
         spectrum, fit, edge = self.result
         x = spectrum.eigenvalues
         seen = f"{self.N} × {self.M} entries of tail index {self.mu:.3g}: the largest eigenvalue is {x[-1]:.3g}, "
-        seen += f"where noise of the same variance ends at {edge:.3g}. Beyond it lie {np.sum(x > edge) or 'none'} of "
-        seen += (
-            f"{self.M}, with {x[x > edge].sum() / x.sum():.0%} of the variance. The power law fits α = {fit.alpha:.2f} "
-        )
-        seen += f"± {fit.sigma:.2f} to the largest {fit.n_tail}; "
+        seen += f"where noise of the same variance ends at {edge:.3g}. "
+        if n := int(np.sum(x > edge)):
+            share = x[-n:].sum() / x.sum()
+            seen += f"Beyond that lie{'s' * (n == 1)} {n} of {self.M}, with {share:.0%} of the variance. "
+        seen += f"The power law fits α = {fit.alpha:.2f} ± {fit.sigma:.2f} to the largest {fit.n_tail}; "
         if self.mu < _LIGHT:
             return f"{seen}theory, for endless matrices, has α = μ/2 + 1 = {self.mu / 2 + 1:.2f}."
         return f"{seen}theory has no such tail from μ = 4 on."

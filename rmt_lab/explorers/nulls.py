@@ -128,7 +128,7 @@ def _plot_histograms(ax: Axes, values: Array, noise: Array, what: str) -> None:
     heights, null = (style.density(v, edges, max(len(v), 1)) for v in (values, noise))
     style.bars(ax, heights, edges, "this layer")
     ax.stairs(null, edges, color=NOISE, linestyle="--", linewidth=2, label=what, zorder=3)
-    for v, y, color in ((values, 0.3, MEASURED), (noise, 0.2, NOISE)):
+    for v, y, color in ((values, 0.6, MEASURED), (noise, 0.5, NOISE)):
         if out := np.count_nonzero(v > edges[-1]):
             ax.text(0.995, y, f"{out} more, up to {v[-1]:.3g} →", transform=ax.transAxes, ha="right", color=color,
                     fontsize=style.SMALL)  # fmt: skip

@@ -36,6 +36,11 @@ def plant(x: Array, fingers: int) -> Array:
     return np.concatenate([x, x[-1] * _REACH ** np.arange(1, fingers + 1)])
 
 
+def largest(k: int) -> str:
+    """``"the largest"``, ``"the largest 2"``."""
+    return "the largest" if k == 1 else f"the largest {k}"
+
+
 class Peeling(NamedTuple):
     """The fits without the k largest values, by k; made by :func:`peel`.
 
@@ -115,14 +120,14 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
     tail, exponent, misfit = panels(fig, 1, 1, 1)
     x, fits, ruled = peeling
     raw, fit, end = fits[0], fits[k], with_an_end(fits[k])
-    shown: dict[str, PowerLawFit | TruncatedPowerLawFit] = {f"fit without the largest {k}": fit} if k else {}
+    shown: dict[str, PowerLawFit | TruncatedPowerLawFit] = {f"fit without {largest(k)}": fit} if k else {}
     shown["fit to all values"] = raw
     if end:
         shown["with an end"] = end
     seen = f"α = {raw.alpha:.2f} ± {raw.sigma:.2f} on {raw.n_tail} of {len(x)} values"
     if k:
         better = "better" if fit.scaled_D < raw.scaled_D else "worse"
-        seen = f"Without the largest {k}: α {raw.alpha:.2f} → {fit.alpha:.2f}, and a {better} fit"
+        seen = f"Without {largest(k)}: α {raw.alpha:.2f} → {fit.alpha:.2f}, and a {better} fit"
     plot_fits(x, shown, seen, tail, dropped=k)
     tail.set_xlabel(name or "value x", fontsize=style.LABEL)
     ks = list(fits)
@@ -137,7 +142,7 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
     misfit.set_ylim(0, 1.2 * max(PLAUSIBLE, *(f.scaled_D for f in fits.values())))
     if end:
         misfit.plot(k, end.D * end.n_tail**0.5, "s", color=ENDED, markersize=8, zorder=5)
-    style.level(misfit, PLAUSIBLE, "power laws: below")
+    style.level(misfit, PLAUSIBLE, "power laws lie below")
     words = f"Below, exponent and misfit without the 0 to {ks[-1]} largest values."
     for ax, label in ((exponent, "exponent α"), (misfit, "misfit D√n")):
         ax.set_ylabel(label, fontsize=style.LABEL)

@@ -81,13 +81,11 @@ def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], 
     ):
         right.plot(x, curve, line, color=style.OUTLIER, linewidth=2.5)
         right.plot(theta / critical, found, marker, color=style.MEASURED, markeredgecolor="black", markersize=10)
+        below = (name == "u") == (overlaps[0] <= overlaps[1])  # so that the names stay apart where the marks do not
         right.annotate(
-            name,
-            (theta / critical, found),
-            xytext=(9, {"u": -12, "v": 1}[name]),
-            textcoords="offset points",
+            name, (theta / critical, found), xytext=(10, -14 if below else 3), textcoords="offset points",
             fontsize=style.LABEL,
-        )
+        )  # fmt: skip
     right.set(xlim=(0, x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
     seen = f"{overlaps[1]:.0%} of v, {overlaps[0]:.0%} of u"
     description = f"Squared overlap of singular vectors against the signal's strength. {seen}."
@@ -149,9 +147,10 @@ class SpikeModel(Model):
         largest, expected = spectrum.eigenvalues[-1], float(spike_eigenvalue(theta, self.N, self.M))
         u, v = (float(x) for x in spike_overlaps(theta, self.N, self.M))
         place = "stands beyond" if largest > threshold else "lies within"
+        signal = f"A signal of {self.strength:.3g} times its threshold" if self.strength else "No signal"
         return (
-            f"A signal of {self.strength:.3g} times its threshold in {self.N} × {self.M} noise: the largest eigenvalue "
-            f"{largest:.3g} (in theory {expected:.3g}) {place} {threshold:.3g}, which noise passes once in 100 times. "
+            f"{signal} in {self.N} × {self.M} noise: the largest eigenvalue {largest:.3g} (in theory {expected:.3g}) "
+            f"{place} {threshold:.3g}, which noise passes once in 100 matrices. "
             f"The first singular vectors of W have squared overlaps {right:.2f} with v and {left:.2f} with u (in "
             f"theory {v:.2f} and {u:.2f})."
         )

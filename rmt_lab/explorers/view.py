@@ -20,7 +20,7 @@ DPI = 2 * INCH  # twice as many in the picture, for a projector
 
 _CELL = 352  # CSS pixels: two controls side by side over the picture
 _LABEL = {"description_width": "140px"}
-_SENTENCE = '<div role="status" aria-live="polite" style="font-size: 16px; line-height: 1.35; min-height: 4em">'
+_SENTENCE = '<div role="status" aria-live="polite" style="font-size: 16px; line-height: 1.35; min-height: 6.75em">'
 
 
 class Explorer(widgets.VBox):
@@ -134,7 +134,8 @@ class Explorer(widgets.VBox):
             box, slider = box_and_slider(self.model, name)
             self.controls[name], self.controls[f"{name} box"] = slider, box
             return widgets.HBox([box, slider], layout={"width": f"{_CELL}px"})
-        shape: dict[str, Any] = {"description": control["label"], "style": _LABEL, "layout": {"width": f"{_CELL}px"}}
+        width = {"width": f"{_CELL - 4}px"}  # and a margin of 2 on either side
+        shape: dict[str, Any] = {"description": control["label"], "style": _LABEL, "layout": width}
         if control["control"] == "choice":
             widget = widgets.Dropdown(options=self.model.options(name), **shape)
         else:
