@@ -129,7 +129,8 @@ def test_the_sentence_says_what_the_library_says(**state):
         f"{training.test_loss[state['look']]:.2f} on held-out text (best: {training.test_loss.min():.2f} " in sentence
     )
     assert f"α = {fit.alpha:.2f} ± {fit.sigma:.2f} on {fit.n_tail} of {len(fit.x)} eigenvalues" in sentence
-    assert f"{fit_bulk(x.spectrum).num_spikes or 'no'} spike" in sentence
+    title = model.draw(Figure()).axes[0].get_title("left").lower().replace("eigenvalue", "singular value")
+    assert f"{title}; " in sentence.lower()
     low, high = noise_alphas(x.spectrum.N, x.spectrum.M)
     assert ("this α says nothing" in sentence) == (low <= fit.alpha <= high)
 

@@ -78,6 +78,17 @@ def noise_alphas(N: int, M: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def beyond(s: Spectrum, start: Spectrum, view: str, rng: Rng = None) -> tuple[Array, str]:
+    """The singular values that exceed what the view has behind them, and that in a few words."""
+    if view == VIEWS[0]:
+        largest, what = start.singular_values[-1], "its initialisation"
+    elif view == VIEWS[1]:
+        largest, what = np.sqrt(s.N * fit_bulk(s).threshold), "the noise of its bulk"
+    else:
+        largest, what = matched_noise(s, rng=rng).singular_values[-1], "Gaussian noise of its norm"
+    return s.singular_values[s.singular_values > largest], what
+
+
 def plot_training(
     followed: Followed, step: int, view: str = VIEWS[0], rng: Rng = None, fig: Figure | None = None
 ) -> Figure:
@@ -132,7 +143,7 @@ def plot_training(
     else:
         widest = 1.1 * max(float(np.quantile(x.singular_values, 0.95)) for x in spectra)
         edges = style.bin_edges(spectra[0].singular_values, 0.0, widest)  # the same at all steps
-        _plot_singular_values(spectrum, s, edges, spectra[0] if view == VIEWS[0] else None)
+        _plot_singular_values(spectrum, s, spectra[0], edges, view)
     _plot_losses(loss, training, now)
     _plot_exponents(exponent, fits, now, noise_alphas(s.N, s.M))
     ticks = looks[:: max(1, (len(looks) - 1) // 4)]
@@ -144,27 +155,26 @@ def plot_training(
     return fig
 
 
-def _plot_singular_values(ax: Axes, s: Spectrum, edges: Array, start: Spectrum | None) -> None:
-    """Singular values over those of the start, or else over the law of their own bulk; triangles mark those beyond."""
+def _plot_singular_values(ax: Axes, s: Spectrum, start: Spectrum, edges: Array, view: str) -> None:
+    """Singular values over those of the start or the law of their own bulk; triangles mark those beyond."""
     values = s.singular_values
     heights = style.density(values, edges, len(values))
     style.bars(ax, heights, edges, "this layer")
-    if start:
-        what, beyond = "its initialisation", values[values > start.singular_values[-1]]
+    if view == VIEWS[0]:
         behind = style.density(start.singular_values, edges, len(values))
-        ax.stairs(behind, edges, color=NOISE, linestyle="--", linewidth=2, label=what, zorder=3)
+        ax.stairs(behind, edges, color=NOISE, linestyle="--", linewidth=2, label="its initialisation", zorder=3)
     else:
         noise = noise_behind(s, fit_bulk(s), singular_values=True)
-        what, beyond, behind = "the noise of its bulk", noise.spikes, noise.density
-        law = f"Marchenko-Pastur, σ = {noise.sigma:.3g}"
+        behind, law = noise.density, f"Marchenko-Pastur, σ = {noise.sigma:.3g}"
         ax.plot(noise.x, behind, color=NOISE, linestyle="--", linewidth=2, label=law, zorder=3)
-    if len(beyond):
-        style.outliers(ax, beyond[beyond <= edges[-1]], f"{len(beyond)} beyond")
+    above, what = beyond(s, start, view)
+    n = len(above)
+    if n:
+        style.outliers(ax, above[above <= edges[-1]], f"{n} beyond")
     if out := np.count_nonzero(values > edges[-1]):
         style.beyond(ax, f"{out} more, up to {values[-1]:.3g}", y=0.6)
     top = min(max(heights.max(), behind.max()), 4 * heights.max())
     ax.set(xscale="linear", yscale="linear", xlim=(0, edges[-1]), ylim=(0, 1.1 * top))
-    n = len(beyond)
     seen = f"{n or 'none'} of {len(values)} singular values exceed{'s' * (n < 2)} {what}"
     description = f"Histogram of the {len(values)} singular values of {s.name}. {style.sentence('', seen)}."
     style.finish(ax, style.sentence("", seen), f"singular value $s$ of {s.name}", "density", description)

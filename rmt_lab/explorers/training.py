@@ -7,9 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import style, trainings
-from ..bulk import fit_bulk
 from .base import choice, number
-from .following import FIGSIZE, VIEWS, Followed, follow, noise_alphas, plot_training
+from .following import FIGSIZE, VIEWS, Followed, beyond, follow, noise_alphas, plot_training
 from .layer_choice import MOST_BLOCKS, Layer, LayerChoice, LayerChoiceExplorer, Layers
 from .peeling import PLAUSIBLE
 
@@ -65,14 +64,15 @@ class TrainingModel(LayerChoice):
         return plot_training(self.result, self.step(), self.view, self.seed, fig)
 
     def sentence(self) -> str:
-        """Losses, spikes and power law at this step, and what noise would give."""
+        """Losses, what stands out and power law at this step, and what noise would give."""
         training, name, spectra, fits = self.result
         i = training.steps.index(self.step())
+        above, what = beyond(spectra[i], spectra[0], self.view, self.seed)
         s, fit, best = spectra[i], fits[i], int(training.test_loss.argmin())
         seen = f"Step {training.steps[i]} of {training.name}: loss {training.train_loss[i]:.2f} on training text, "
         seen += f"{training.test_loss[i]:.2f} on held-out text (best: {training.test_loss[best]:.2f} at step "
         seen += f"{training.steps[best]}). {style.sentence('', name)}, {s.N} × {s.M}: "
-        seen += f"{style.count(fit_bulk(s).num_spikes, 'spike')} beyond the noise of its bulk; "
+        seen += f"{len(above) or 'none'} of {s.M} singular values exceed{'s' * (len(above) < 2)} {what}; "
         seen += f"α = {fit.alpha:.2f} ± {fit.sigma:.2f} on {fit.n_tail} of {len(fit.x)} eigenvalues, "
         seen += f"D√n = {fit.scaled_D:.2f}. "
         low, high = noise_alphas(s.N, s.M)
