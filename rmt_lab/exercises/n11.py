@@ -86,17 +86,16 @@ def predict_plausible(answer: Any) -> str | None:
     hint="Sum rand_num_spikes over all layers of details, and divide it by the sum of num_spikes.",
     why="What survives the shuffle is the work of single huge weights. The rest is in their arrangement, and that may "
     "be correlations or rows of unequal size.",
-    wrong=[1, 0.5, 100.0, 1924.0, -0.1],
+    wrong=[1, 0.5, 100 / 1919, 1919.0, -0.1],
 )
 def survivors(answer: Any) -> str | None:
     """The share of your eigenvalues beyond the edge that survives shuffling."""
     y, table = number(answer), _read()
     spikes, kept = int(table["num_spikes"].sum()), int(table["rand_num_spikes"].sum())
-    if spikes == 0:
-        return None if y == 0 else "none of your layers has an eigenvalue beyond its edge: there is nothing to survive"
-    if not 0 <= y <= 1:
-        return f"a share lies between none and all of them, and {y:.4g} does not"
-    fault = near(y, kept / spikes)
+    share = kept / max(spikes, 1)
+    fault = near(y, share)
+    if fault and close(y, 100 * share):
+        return "that is in percent, and a share of the whole is asked for"
     if fault and close(y, float((table["rand_num_spikes"] / table["num_spikes"].clip(lower=1)).mean())):
         return "that is the mean of the layers' shares; take the share of all of them together"
     return fault
