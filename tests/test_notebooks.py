@@ -9,11 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbconvert
+import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
 MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def cells_of(path):
@@ -49,6 +52,21 @@ def test_nothing_is_stored_but_sources_tags_and_outputs(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
     assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
     assert {key for cell in notebook["cells"] for key in cell["metadata"]} <= {"tags"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_page_without_jupyterlab_shows_every_picture(path):
+    """As on GitHub and nbviewer, where no slider runs: what stands instead of an explorer is its picture."""
+    bundles = [o["data"] for c in code_cells(path) for o in c["outputs"] if "data" in o]
+    explorers = [bundle for bundle in bundles if WIDGET in bundle]
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.read(path, as_version=4))
+    assert bool(explorers) == any("Explorer(" in "".join(c["source"]) for c in code_cells(path))
+    assert all("image/png" in bundle for bundle in explorers)
+    pictures = ["".join(bundle["image/png"]).strip() for bundle in bundles if "image/png" in bundle]
+    assert [picture for picture in pictures if picture not in page] == []
+    words = ["".join(bundle["text/plain"]).partition("=")[0] for bundle in explorers]
+    assert [word for word in words if f"{word}=" in page] == []
+    assert WIDGET not in page
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
