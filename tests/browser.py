@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -74,23 +75,24 @@ def run_all(page: Any, address: str, notebook: Path, cells: int, timeout: float 
     """Open a notebook in JupyterLab, run all cells, save it, and give its outputs."""
     page.goto(f"{address}/lab/tree/{notebook.name}?reset")
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=60_000)
-    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=60_000, state="attached")
+    page.wait_for_selector("#jp-main-statusbar >> text=/Idle/", timeout=90_000)  # before, a cell is run by nobody
     for _ in range(3):  # on a busy machine the first click may come before the notebook listens
         page.locator(".lm-MenuBar-item:has-text('Run')").click()
         page.locator(".lm-Menu-item:has-text('Run All Cells')").first.click()
         with contextlib.suppress(Exception):
-            page.wait_for_selector(".jp-Cell.jp-CodeCell .jp-InputPrompt:has-text(']:')", timeout=20_000)
+            page.locator(".jp-InputPrompt", has_text=re.compile(r"\[[*\d]")).first.wait_for(timeout=20_000)
             break
-    # cells that are out of sight leave the page, so wait for the last one by its number
-    page.wait_for_selector(f".jp-InputPrompt:has-text('[{cells}]:')", timeout=timeout * 1000)
-    page.keyboard.press("Control+s")
-    for _ in range(100):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:  # by the saved file, since cells that are out of sight leave the page
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
         content = json.loads(notebook.read_text(encoding="utf-8"))
         code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
-        if code[-1]["execution_count"] == cells:
-            return [output for cell in code for output in cell["outputs"]]
-        time.sleep(0.1)
-    pytest.fail(f"{notebook.name} was not saved with its outputs")
+        outputs = [output for cell in code for output in cell["outputs"]]
+        finished = code[-1]["execution_count"] == cells and code[-1]["outputs"]
+        if finished or any(output["output_type"] == "error" for output in outputs):
+            return outputs
+    pytest.fail(f"{notebook.name} did not come to its end")
 
 
 def listen(page: Any) -> list[str]:

@@ -8,7 +8,8 @@ from browser import SCREENSHOTS, copy_cleared, jupyterlab, page, run_all
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-@pytest.mark.parametrize("name", ["00_start_here.ipynb"])
+# without sliders; with one; with one over the atlas, and the longest
+@pytest.mark.parametrize("name", ["00_start_here.ipynb", "02_marchenko_pastur.ipynb", "08_bert.ipynb"])
 def test_run_all_ends_without_an_error(name, tmp_path):
     cells = copy_cleared(NOTEBOOKS / name, tmp_path)
     with page() as tab, jupyterlab(tmp_path) as address:
