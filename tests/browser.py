@@ -103,15 +103,15 @@ def listen(page: Any) -> list[str]:
     return errors
 
 
-def press(page: Any, root: Any, control: Any, *keys: str) -> None:
-    """Keys on a control of an explorer, then wait for another picture and another sentence."""
+def press(page: Any, root: Any, control: Any, *keys: str, says: bool = True) -> None:
+    """Keys on a control of an explorer, then wait for another picture and, if it says so, another sentence."""
     before = root.locator("img.widget-image").get_attribute("src"), root.locator("[role=status]").inner_text()
     control.focus()
     for key in keys:
         page.keyboard.press(key)
         page.wait_for_timeout(50)  # for a list to open
     changed = "([root, src, text]) => root.querySelector('img').src != src"
-    changed += " && root.querySelector('[role=status]').innerText != text"
+    changed += " && root.querySelector('[role=status]').innerText != text" if says else ""
     page.wait_for_function(changed, arg=[root.element_handle(), *before], timeout=WAIT)
 
 
@@ -129,7 +129,9 @@ def move_everything(page: Any, root: Any, explorer: Any) -> None:
         press(page, root, reset, "Enter")
         press(page, root, box, "ArrowUp" if up else "ArrowDown", "Enter")
         press(page, root, reset, "Enter")
-    for select in root.locator("select").all():
+    for control in [*root.locator("input").all(), *root.locator("select").all()]:
+        assert control.evaluate("e => [...e.labels].map(label => label.innerText).join('')")
+    for select in root.locator("select:has(option:nth-child(2))").all():
         last = select.evaluate("e => e.selectedIndex == e.options.length - 1")
         # JupyterLab takes arrows from a closed list
         press(page, root, select, "Space", "ArrowUp" if last else "ArrowDown", "Enter")
@@ -141,7 +143,7 @@ def move_everything(page: Any, root: Any, explorer: Any) -> None:
         press(page, root, preset, "Enter")
         page.wait_for_function("e => e.classList.contains('mod-active')", arg=preset.element_handle(), timeout=WAIT)
     root.locator("button:enabled:has-text('new sample')").wait_for(timeout=WAIT)  # the last preset is a random one
-    press(page, root, new_sample, "Enter")
+    press(page, root, new_sample, "Enter", says=False)
     press(page, root, reset, "Enter")
     code = root.locator("button:text-is('code')")
     code.focus()

@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 import shutil
 import subprocess
 from html import unescape
@@ -9,7 +10,7 @@ import pytest
 
 from rmt_lab import explorers
 from rmt_lab.explorers import gallery
-from rmt_lab.explorers.gallery import _title, _words
+from rmt_lab.explorers.gallery import _kinds, _title, _words
 
 NOTEBOOK = Path(__file__).parents[1] / "scripts" / "explorers.ipynb"
 KINDS = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
@@ -24,7 +25,7 @@ def test_every_explorer_has_a_tab_and_is_made_when_it_is_opened():
         assert bool(shown.children[i].children) == (i == 0)
         shown.selected_index = i
         assert list(shown.explorers) == shown.names[: i + 1]
-        assert shown.explorers[name] in shown.children[i].children
+        assert shown.explorers[name] in shown.children[i].children[1].children
     made = dict(shown.explorers)
     for i in (0, None, 2):
         shown.selected_index = i
@@ -34,7 +35,7 @@ def test_every_explorer_has_a_tab_and_is_made_when_it_is_opened():
 
 def test_the_order_is_that_of_the_course():
     names = gallery().names
-    course = [n for n in ("bulk", "edge", "spike", "heavy tail", "power law", "finger", "layer") if n in names]
+    course = ["bulk", "edge", "spike", "heavy tail", "power law", "finger", "layer", "training"]
     assert names[: len(course)] == course
 
 
@@ -52,10 +53,11 @@ def test_the_idea_and_every_question_are_told(kind):
 def test_words_stand_around_the_open_explorer():
     shown = gallery()
     shown.selected_index = shown.names.index("power law")
-    above, explorer, below = shown.children[shown.selected_index].children
+    above, row = shown.children[shown.selected_index].children
+    explorer, beside = row.children
     idea, questions = _words(type(explorer))
     assert idea in unescape(above.value)
-    assert all(q in unescape(below.value) for q in questions)
+    assert all(q in unescape(beside.value) for q in questions)
 
 
 def test_where_widgets_do_not_run_there_is_a_picture_of_the_open_tab():
@@ -84,3 +86,12 @@ def test_make_explorers_opens_that_page():
     assert Path(command[0]).name == "voila"
     assert NOTEBOOK.parents[1] / notebook == NOTEBOOK
     assert "--no-browser" not in command
+
+
+def test_the_page_about_explorers_names_each_of_them_and_its_code_runs():
+    page = (NOTEBOOK.parents[1] / "docs" / "explorers.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == [kind.__name__ for kind in _kinds()]
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    exec("".join(blocks), space := {})
+    assert space["explorer"].model.strength == 1.5

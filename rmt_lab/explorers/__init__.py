@@ -12,6 +12,7 @@ from .heavy_tail import HeavyTailExplorer
 from .layer import LayerExplorer
 from .power_law import PowerLawExplorer
 from .spike import SpikeExplorer
+from .training import TrainingExplorer
 
 __all__ = [
     "BulkExplorer",
@@ -21,5 +22,6 @@ __all__ = [
     "LayerExplorer",
     "PowerLawExplorer",
     "SpikeExplorer",
+    "TrainingExplorer",
     "gallery",
 ]

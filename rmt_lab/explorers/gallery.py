@@ -30,7 +30,7 @@ def gallery() -> Gallery:
 
 
 class Gallery(widgets.Tab):
-    """Tabs of explorers, each under its idea and over its questions; made by :func:`gallery`.
+    """Tabs of explorers, each under its idea, its questions beside it or, on a narrow page, below; see :func:`gallery`.
 
     Attributes
     ----------
@@ -69,7 +69,10 @@ class Gallery(widgets.Tab):
         kind = self._kinds[self.names[index]]
         explorer = self.explorers[self.names[index]] = kind()
         idea, questions = _words(kind)
-        self.children[index].children = (_html("h3", [idea]), explorer, _html("p", questions))
+        asked = _html("p", questions)
+        asked.layout.flex, asked.layout.max_width = "1 1 360px", "720px"
+        beside = widgets.HBox([explorer, asked], layout={"flex_flow": "row wrap", "grid_gap": "0 40px"})
+        self.children[index].children = (_html("h3", [idea]), beside)
 
 
 def _kinds() -> list[type[Explorer]]:

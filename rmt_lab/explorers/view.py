@@ -118,7 +118,7 @@ class Explorer(widgets.VBox):
 
     def _list_code(self) -> None:
         if not self.listing.layout.display:
-            self.listing.value = f'<pre style="line-height: 1.4">{escape(self.model.code())}</pre>'
+            self.listing.value = f'<pre style="font: 14px/1.4 monospace">{escape(self.model.code())}</pre>'
 
     def _new_sample(self, _: Any) -> None:
         self.model.seed += 1
