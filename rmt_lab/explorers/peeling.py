@@ -129,6 +129,7 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
         better = "better" if fit.scaled_D < raw.scaled_D else "worse"
         seen = f"Without {largest(k)}: α {raw.alpha:.2f} → {fit.alpha:.2f}, and a {better} fit"
     plot_fits(x, shown, seen, tail, dropped=k)
+    tail.set_title(seen, loc="left", fontsize=style.TITLE, pad=44)  # in place, whatever rows the legend has
     tail.set_xlabel(name or "value x", fontsize=style.LABEL)
     ks = list(fits)
     for ax, figure in ((exponent, "alpha"), (misfit, "scaled_D")):

@@ -72,6 +72,8 @@ def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], 
         left.axvline(predicted, ymax=0.6, color=style.OUTLIER, linestyle="--", linewidth=2, label=label)
     law = MarchenkoPastur(N / M)
     plot_spectrum(spectrum, law, left)
+    seen = left.get_title("left")
+    left.set_title(seen, loc="left", fontsize=style.TITLE, pad=44)  # in place, whatever rows the legend has
     low, high = law.lower_edge - 0.08 * farthest, 1.08 * farthest  # for any theta, so that the bulk stays in its place
     left.set_xlim(min(low, left.get_xlim()[0]), max(high, left.get_xlim()[1]))
 
