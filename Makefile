@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
+BINDER = .venv-binder
 # two BLAS threads on a busy machine wait for each other ten times as long as one works
 export OPENBLAS_NUM_THREADS = 1
 export OMP_NUM_THREADS = 1
 
-.PHONY: lab explorers test demo bench lint notebooks handout clean
+.PHONY: lab explorers test demo bench lint notebooks handout binder clean
 
 lab: $(READY)  ## JupyterLab, opened on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -38,6 +39,16 @@ notebooks: $(READY)  ## run every notebook afresh and keep its outputs
 handout: $(READY)  ## the notebooks for a class: without solutions for students, for nbgrader for instructors
 	$(BIN)/python scripts/handout.py
 
+binder: $(BINDER)/ready  ## what mybinder.org makes, from PyPI and without torch; then `make test` runs every notebook in it, too
+
+$(BINDER)/ready: binder/environment.yml constraints.txt
+	$(PYTHON) -m venv --clear $(BINDER)
+	sed '1,/^dependencies:/d; /- python=/d; /- pip$$/d; s/^  - //; s/-base//' binder/environment.yml > $(BINDER)/requirements.txt
+	$(BINDER)/bin/python -m pip install --quiet --constraint constraints.txt --requirement $(BINDER)/requirements.txt
+	$(PYTHON) -m venv $(BINDER)/repo2docker
+	$(BINDER)/repo2docker/bin/python -m pip install --quiet jupyter-repo2docker
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -45,4 +56,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) demo handout screenshots
+	rm -rf $(VENV) $(BINDER) demo handout screenshots
