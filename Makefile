@@ -8,7 +8,7 @@ BINDER = .venv-binder
 export OPENBLAS_NUM_THREADS = 1
 export OMP_NUM_THREADS = 1
 
-.PHONY: lab explorers test demo bench lint notebooks handout binder clean
+.PHONY: lab explorers test demo bench lint notebooks handout badges binder clean
 
 lab: $(READY)  ## JupyterLab, opened on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
@@ -38,6 +38,9 @@ notebooks: $(READY)  ## run every notebook afresh and keep its outputs
 
 handout: $(READY)  ## the notebooks for a class: without solutions for students, for nbgrader for instructors
 	$(BIN)/python scripts/handout.py
+
+badges: $(READY)  ## the badges of README and notebooks, after a change of the repository's address in pyproject.toml
+	$(BIN)/python scripts/badges.py
 
 binder: $(BINDER)/ready  ## what mybinder.org makes, from PyPI and without torch; then `make test` runs every notebook in it, too
 

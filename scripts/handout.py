@@ -22,6 +22,7 @@ Cell = dict[str, Any]
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FOLDED = {"solution", "answers"}  # tags of the cells that students do not get
+BADGE = re.compile(r"^\[!\[.*\)\n\n", re.MULTILINE)  # opens the notebook with its solutions
 CHECK = re.compile(r'^check\("([^"]+)", *(.+)\)$', re.MULTILINE)  # an exercise's name, and the answer as it is written
 
 CONFIG = """# What nbgrader shall do with the notebooks of this folder.
@@ -42,6 +43,7 @@ def student(notebook: Notebook) -> Notebook:
     out = copy.deepcopy(notebook)
     out["metadata"].pop("widgets", None)  # stored state of sliders is an output too
     out["cells"] = [c for c in out["cells"] if not FOLDED & _tags(c)]
+    out["cells"][0]["source"] = BADGE.sub("", _source(out["cells"][0]))
     for cell in out["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None

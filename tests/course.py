@@ -9,9 +9,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
-_spec = importlib.util.spec_from_file_location("handout", ROOT / "scripts" / "handout.py")
-handout = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(handout)
+
+def script(name):
+    """A script of the repository as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+handout = script("handout")
 
 
 class Cell(NamedTuple):

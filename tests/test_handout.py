@@ -33,6 +33,7 @@ def test_student_copies_hold_everything_but_solutions_and_outputs(path):
     nbformat.validate(copy)
     text = json.dumps(copy)
     assert "<summary>Solution" not in text
+    assert "badge" not in text  # it would open the notebook with its solutions
     assert not [c for c in copy["cells"] if c.get("outputs") or c.get("execution_count")]
     kept = [c["id"] for c in original["cells"] if not {"solution", "answers"} & set(c["metadata"].get("tags", []))]
     assert [c["id"] for c in copy["cells"]] == kept
