@@ -16,7 +16,12 @@ import pytest
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
 MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
+MOST_GIVEN = 3  # numbers of the text with a decimal point that are definitions or quotations, a notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def tags_of(cell):
+    return cell["metadata"].get("tags", [])
 
 
 def cells_of(path):
@@ -37,7 +42,7 @@ def test_run_top_to_bottom_with_outputs_that_nbval_compares(path):
     assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
     outputs = [o for c in cells for o in c["outputs"]]
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
-    tags = [tag for c in cells for tag in c["metadata"].get("tags", [])]
+    tags = [tag for c in cells for tag in tags_of(c)]
     sources = ["".join(c["source"]) for c in cells]
     exempted = [t for t in tags if t.startswith("nbval-")] + [s for s in sources if "NBVAL_" in s]
     assert len(exempted) <= MOST_EXEMPTED
@@ -79,6 +84,23 @@ def test_opens_with_what_it_is_for_and_closes_with_what_was_learnt(path):
     assert closing.count("\n- ") >= 3
     following = re.search(r"^\*\*Next:\*\* .*`(\d\d)_\w+`", closing, re.MULTILINE)
     assert path == NOTEBOOKS[-1] or int(following[1]) == int(path.name[:2]) + 1
+
+
+def decimals(text):
+    return re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", text)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_numbers_of_the_text_are_printed_by_a_cell(path):
+    """Or round to what is printed, or stand in the code."""
+    folded = {"solution", "answers"}
+    prose = [c for c in cells_of(path) if c["cell_type"] == "markdown" and folded.isdisjoint(tags_of(c))]
+    outputs = [o for c in code_cells(path) for o in c["outputs"]]
+    texts = [o["text"] if "text" in o else o["data"]["text/plain"] for o in outputs]
+    printed = decimals(" ".join("".join(text) for text in [*texts, *(c["source"] for c in code_cells(path))]))
+    stated = {number for c in prose for number in decimals("".join(c["source"]))}
+    given = {n for n in stated if not any(f"{float(p):.{len(n.partition('.')[2])}f}" == n for p in printed)}
+    assert len(given) <= MOST_GIVEN, given
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
