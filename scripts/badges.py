@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
-BADGE = re.compile(r"\[!\[[^]]*\]\(https://mybinder\.org/badge_logo\.svg\)\]\([^)]*\)\n\n")
+BADGE = re.compile(r"\[!\[[^]]*\]\([^)]*badge[^)]*\)\]\([^)]*\)\n\n")
 
 
 def repository() -> str | None:
@@ -30,14 +30,15 @@ def badge(page: Path, address: str | None) -> str:
     ValueError
         If the address is not that of a repository on GitHub.
     """
-    target = "binder/README.md" if page.suffix == ".md" else "../binder/README.md"
+    folder = "binder" if page.suffix == ".md" else "../binder"
+    target = f"{folder}/README.md"
     if address:
         found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", address)
         if not found:
             raise ValueError(f"Repository is {address!r}; https://github.com/OWNER/NAME is allowed")
         name = page.name if page.suffix == ".ipynb" else "00_start_here.ipynb"
         target = f"https://mybinder.org/v2/gh/{found[1]}/HEAD?urlpath=lab/tree/notebooks/{name}"
-    return f"[![Open on Binder](https://mybinder.org/badge_logo.svg)]({target})\n\n"
+    return f"[![Open on Binder]({folder}/badge.svg)]({target})\n\n"
 
 
 def with_badge(text: str, line: str) -> str:
