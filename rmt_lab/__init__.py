@@ -15,6 +15,7 @@ _HOME = {
     "MarchenkoPastur": "marchenko_pastur",
     "fit_bulk": "bulk",
     "fit_power_law": "power_law",
+    "fit_truncated_power_law": "truncated_power_law",
     "fix_fingers": "fingers",
     "iter_weights": "weights",
     "analyze": "analysis",
@@ -56,4 +57,5 @@ if TYPE_CHECKING:
     from .plotting import plot_tail as plot_tail
     from .power_law import fit_power_law as fit_power_law
     from .spectrum import Spectrum as Spectrum
+    from .truncated_power_law import fit_truncated_power_law as fit_truncated_power_law
     from .weights import iter_weights as iter_weights
