@@ -226,5 +226,5 @@ def test_a_training_with_fewer_steps_ends_with_its_last(little, monkeypatch):
 
 def test_it_asks_questions():
     doc = inspect.getdoc(TrainingExplorer)
-    assert all(f"{i}. " in doc for i in (1, 2, 3))
+    assert all(f"{i}. " in doc for i in (1, 2, 3, 4))
     assert eval(repr(TrainingExplorer(look=3)), {"TrainingExplorer": TrainingExplorer}).model.look == 3

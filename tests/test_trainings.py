@@ -1,7 +1,9 @@
 """The recorded trainings against what a training must be, and the script that makes them against torch."""
 
+import doctest
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from rmt_lab.explorers import LayerExplorer
 from rmt_lab.marchenko_pastur import MarchenkoPastur
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_tiny_gpt.py"
+PAGE = Path(__file__).parents[1] / "docs" / "trainings.md"
 each_training = pytest.mark.parametrize("name", trainings.names())
 
 
@@ -123,6 +126,12 @@ def test_rounding_the_singular_values_hardly_moves_alpha():
         assert fit_power_law(spectrum * noise).alpha == pytest.approx(fit_power_law(spectrum).alpha, abs=0.02)
 
 
+def test_every_figure_of_the_page_is_printed_by_its_code():
+    result = doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.attempted > 15
+    assert not result.failed
+
+
 def test_all_data_files_stay_small():
     data = Path(trainings.__file__).parent / "data"
     assert sum(p.stat().st_size for p in data.rglob("*.npz")) < 3e6
@@ -187,7 +196,7 @@ def test_the_script_records_what_torch_has(folder, monkeypatch, capsys):
     pytest.importorskip("transformers")
     spec = importlib.util.spec_from_file_location("train_tiny_gpt", SCRIPT)
     script = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, "train_tiny_gpt", script)
+    monkeypatch.setitem(sys.modules, "train_tiny_gpt", script)
     spec.loader.exec_module(script)
     rng = np.random.default_rng(0)
     data = np.frombuffer(b"".join(rng.choice([b"random ", b"matrix "], 120_000)), np.uint8)

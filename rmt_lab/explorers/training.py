@@ -34,6 +34,8 @@ class TrainingModel(LayerChoice):
         "before training": {"look": 0},
         "first spikes": {"look": 12},
         "overfitted": {"role": "feed-forward out", "block": 5, "view": VIEWS[1]},
+        "much data": {"model": "much"},
+        "small batches": {"model": "small_batch"},
         "tail": {"role": "feed-forward in", "view": VIEWS[2]},
     }
     figsize = FIGSIZE
@@ -113,7 +115,9 @@ class TrainingExplorer(LayerChoiceExplorer):
        then? Do value and feed-forward layers begin earlier or later than query and key?
     2. The loss on held-out text has its minimum long before the end. Is there a sign of that minimum in the spectrum or
        in alpha? Look at several layers before you answer.
-    3. Find a layer whose alpha at the end is small and whose circle is open. What would you report of it?
+    3. Take much data instead of little. Which panel tells the two trainings apart, and which does not? Then take small
+       batches.
+    4. Find a layer whose alpha at the end is small and whose circle is open. What would you report of it?
 
     Examples
     --------
