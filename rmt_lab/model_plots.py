@@ -182,6 +182,7 @@ def _alpha_histograms(tables: Mapping[str, pd.DataFrame], ax: Axes) -> None:
     alphas = {name: table["alpha"].to_numpy(np.float64) for name, table in tables.items()}
     pooled = np.concatenate(list(alphas.values()))
     low, high = style.view(pooled, *np.quantile(pooled, [0.1, 0.9]))
+    high = max(high, min(pooled.max(), 6.5))  # the axis reaches 6.5 in any case
     edges = style.bin_edges(pooled[(low <= pooled) & (pooled <= high)], low, high)
     tops = []
     for (name, a), look in zip(alphas.items(), cycle(style.MODELS)):

@@ -93,6 +93,12 @@ def test_alphas_of_one_model_and_far_ones(ax):
     assert area(ax.patches[0]) == pytest.approx(60 / 61)
 
 
+def test_an_alpha_within_the_axis_is_drawn_there(ax):
+    plot_alphas(pd.DataFrame({"alpha": np.r_[np.linspace(1.8, 2.2, 60), 3.9]}), ax=ax)
+    assert not [w for w in words(ax) if "more" in w]
+    assert area(ax.patches[0]) == pytest.approx(1)
+
+
 def test_alphas_by_depth(ax):
     found = tables()
     plot_alphas(found, ax=ax, by_depth=True)
