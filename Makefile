@@ -46,7 +46,7 @@ binder: $(BINDER)/ready  ## what mybinder.org makes, from PyPI and without torch
 
 $(BINDER)/ready: binder/environment.yml constraints.txt
 	$(PYTHON) -m venv --clear $(BINDER)
-	sed '1,/^dependencies:/d; /- python=/d; /- pip$$/d; s/^  - //; s/-base//' binder/environment.yml > $(BINDER)/requirements.txt
+	sed '1,/^dependencies:/d; /- python=/d; /- pip:*$$/d; s/^ *- //; s/-base//' binder/environment.yml > $(BINDER)/requirements.txt
 	$(BINDER)/bin/python -m pip install --quiet --constraint constraints.txt --requirement $(BINDER)/requirements.txt
 	$(PYTHON) -m venv $(BINDER)/repo2docker
 	$(BINDER)/repo2docker/bin/python -m pip install --quiet jupyter-repo2docker
