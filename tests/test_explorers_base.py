@@ -13,11 +13,14 @@ import nbconvert
 import nbformat
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from scipy.ndimage import uniform_filter
 from threadpoolctl import threadpool_limits
 
 from rmt_lab import explorers
 from rmt_lab.explorers.png import png
+from rmt_lab.explorers.view import DPI, INCH
 
 EXPLORERS = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
 MODELS = [explorer.model_class for explorer in EXPLORERS]
@@ -198,7 +201,8 @@ def test_where_widgets_do_not_run_there_is_a_picture(explorer):
     assert bundle["text/plain"] == repr(shown)
     assert "application/vnd.jupyter.widget-view+json" in bundle
     picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
-    assert picture.shape[1] == 2 * int(shown.image.width)
+    assert picture.shape[1] == pytest.approx(DPI / INCH * int(shown.image.width), abs=1)
+    assert picture.shape[1] > 1.5 * int(shown.image.width)  # sharp when a lecturer zooms in
     assert len(bundle["image/png"]) < 300_000
     assert len(np.unique(picture[::9, ::9].reshape(-1, 4), axis=0)) > 20
 
@@ -234,3 +238,20 @@ def test_png_holds_the_figure_point_for_point():
     fig.subplots().plot([1, 3, 2])
     picture = matplotlib.image.imread(io.BytesIO(png(fig)))
     assert np.array_equal(np.round(picture * 255), fig.canvas.buffer_rgba())
+
+
+def test_a_remembered_text_stands_where_agg_draws_it():
+    fig = Figure(figsize=(4, 3), dpi=DPI)
+    ax = fig.subplots()
+    ax.set(title="a title, with comma", xlabel="eigenvalue λ of $W^T W / N$", ylabel="fraction ≥ x", ylim=(0, 0.0123))
+    ax.text(0.3, 0.006, "aslant", rotation=45)
+    ax.text(0.8, 0.002, "faint", color="0.7")
+    first = png(fig)
+    assert png(fig) == first
+    ours = matplotlib.image.imread(io.BytesIO(first))[..., :3].mean(axis=2)
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
+    agg = np.asarray(canvas.buffer_rgba())[..., :3].mean(axis=2) / 255
+    moved = uniform_filter(ours, 7) - uniform_filter(agg, 7)
+    assert np.abs(moved).max() < 0.2  # half a point; a whole one would make it more
+    assert (1 - ours).sum() == pytest.approx((1 - agg).sum(), rel=0.01)
