@@ -86,6 +86,15 @@ def test_opens_with_what_it_is_for_and_closes_with_what_was_learnt(path):
     assert path == NOTEBOOKS[-1] or int(following[1]) == int(path.name[:2]) + 1
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_its_sections_fit_into_the_time_it_names(path):
+    texts = ["".join(c["source"]) for c in cells_of(path) if c["cell_type"] == "markdown"]
+    named = int(re.search(r"\*\*Time:\*\* (\d+) minutes", texts[0])[1])
+    sections = re.findall(r"^## .*\((\d+) minutes?\)$", "\n".join(texts), re.MULTILINE)  # those without "optional"
+    assert 25 <= named <= 45
+    assert sum(map(int, sections)) == pytest.approx(named, abs=3)
+
+
 def decimals(text):
     return re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", text)
 
