@@ -113,6 +113,15 @@ def test_numbers_of_the_text_are_printed_by_a_cell(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_picture_comes_with_words(path):
+    for cell in code_cells(path):
+        if any("image/png" in o.get("data", {}) for o in cell["outputs"]):  # a widget's are its repr
+            words = [o.get("text") or o["data"].get("text/plain", "") for o in cell["outputs"]]
+            said = [w for w in map("".join, words) if not w.startswith("<Figure")]
+            assert len(" ".join(said)) > 40, "".join(cell["source"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_cells_are_thoughts(path):
     for cell in code_cells(path):
         assert len("".join(cell["source"]).splitlines()) < 15
