@@ -81,7 +81,8 @@ def test_the_page_holds_one_cell_that_shows_the_gallery():
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make on this machine")
 def test_make_explorers_opens_that_page():
-    run = subprocess.run(["make", "--dry-run", "explorers"], cwd=NOTEBOOK.parents[1], capture_output=True, text=True)
+    command = ["make", "--dry-run", "--no-print-directory", "explorers"]  # or `make test` around this would speak, too
+    run = subprocess.run(command, cwd=NOTEBOOK.parents[1], capture_output=True, text=True)
     *command, notebook = run.stdout.splitlines()[-1].split()
     assert Path(command[0]).name == "voila"
     assert NOTEBOOK.parents[1] / notebook == NOTEBOOK
