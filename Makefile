@@ -10,8 +10,9 @@ export OMP_NUM_THREADS = 1
 
 .PHONY: lab explorers test demo bench lint notebooks handout badges binder clean
 
+# without root_dir JupyterLab sees the folder of the notebook only, and no picture beside it
 lab: $(READY)  ## JupyterLab, opened on the first notebook
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb
 
 explorers: $(READY)  ## the explorers in tabs, as a web page without a notebook around them
 	$(BIN)/voila scripts/explorers.ipynb

@@ -1,9 +1,10 @@
 """The badges: on README and on every notebook, and all lead to where pyproject.toml says that the project lives."""
 
 import json
+import re
 
 import pytest
-from course import NOTEBOOKS, script
+from course import NOTEBOOKS, ROOT, script
 
 badges = script("badges")
 
@@ -45,3 +46,10 @@ def test_writing_the_badges_that_are_there_changes_nothing(tmp_path):
         copy.write_bytes(page.read_bytes())
         badges.write(copy, badges.repository())
         assert copy.read_bytes() == page.read_bytes(), page.name
+
+
+def test_jupyterlab_starts_where_the_badge_can_be_seen():
+    """Started on a file, it serves nothing above the file's folder unless it is told."""
+    for name in ("Makefile", "README.md"):
+        (command,) = re.findall(r"jupyter lab .*", (ROOT / name).read_text(encoding="utf-8"))
+        assert command == "jupyter lab --ServerApp.root_dir=. notebooks/00_start_here.ipynb"
