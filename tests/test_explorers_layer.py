@@ -234,6 +234,13 @@ def test_a_broken_layer_says_why_and_stops_no_other():
     assert "α = " in shown.sentence
 
 
+def matrices_held():
+    """How many layers hold the matrix that their spectrum will be made of."""
+    gc.collect()
+    held = [x._spectrum for x in gc.get_objects() if isinstance(x, Layer)]
+    return sum(isinstance(arg, np.ndarray) for h in held for arg in getattr(h, "args", ()))
+
+
 def test_matrices_are_read_when_shown_and_not_kept(monkeypatch, tmp_path):
     read = []
     layers_of = layer_choice.layers_of
@@ -243,6 +250,7 @@ def test_matrices_are_read_when_shown_and_not_kept(monkeypatch, tmp_path):
         return layers_of(source, layers, rng=rng)
 
     monkeypatch.setattr(layer_choice, "layers_of", counting)
+    before = matrices_held()
     layers = layer_choice.source_layers(npz_file(tmp_path))
     assert read == [None]
     layer = layers(0)["key"][1]
