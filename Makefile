@@ -25,6 +25,7 @@ test: $(READY) lint  ## every test: library, doctests, notebooks, and the browse
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 demo: $(READY)  ## the main job without a browser: both models against noise, into demo/

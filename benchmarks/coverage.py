@@ -17,13 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.goodness import noise_p
-from rmt_lab.intervals import _wishart
-from rmt_lab.marchenko_pastur import MarchenkoPastur
-from rmt_lab.power_law import fit_power_law
-from rmt_lab.truncated_power_law import fit_truncated_power_law
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.tails import fit_power_law, fit_truncated_power_law, fix_fingers
+from rmt_lab.tails.bootstrap import _wishart
+from rmt_lab.verdict import noise_p
 
 Array = npt.NDArray[np.float64]
 Rng = np.random.Generator

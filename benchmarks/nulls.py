@@ -18,13 +18,13 @@ from itertools import cycle
 
 import numpy as np
 
-from rmt_lab import atlas, ensembles, initialisations
+from rmt_lab import atlas, ensembles
 from rmt_lab.bulk import BulkFit, fit_bulk
-from rmt_lab.gaussian_spectra import _bidiagonal_singular_values, gaussian_spectrum
+from rmt_lab.ensembles import gaussian_spectrum, initialisations
+from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
+from rmt_lab.laws import TracyWidom, edge_scaling, spike_strength, spike_threshold
 from rmt_lab.phases import PHASES, UNDECIDED, phase
 from rmt_lab.spectrum import Spectrum
-from rmt_lab.spiked import spike_strength, spike_threshold
-from rmt_lab.tracy_widom import TracyWidom, edge_scaling
 
 SHAPES = [(128, 64), (192, 192), (576, 192), (384, 384), (1536, 384), (768, 768), (2304, 768), (3072, 768)]
 INITIALISATIONS: list[Callable[..., np.ndarray]] = [

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from rmt_lab import atlas
-from rmt_lab.samples import SAMPLES
+from rmt_lab.weights.samples import SAMPLES
 
 from .peers import Worker, weightwatcher_python
 from .weights import MIN_EVALS, MODELS, save_weights

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rmt_lab import samples
-from rmt_lab.weights import iter_weights
+from rmt_lab.weights import iter_weights, samples
 
 MODELS = {"minilm": "MiniLM-L6", "smollm2": "SmolLM2-135M"}
 MIN_EVALS = 10  # fewer than these and neither tool fits a layer

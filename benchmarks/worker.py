@@ -40,7 +40,7 @@ def fit(tool: str, path: str, budget: float = 0.3) -> dict[str, Any]:
 
 
 def _fit_rmt_lab(x: Any) -> tuple[float, float, float]:
-    from rmt_lab.power_law import fit_power_law
+    from rmt_lab.tails import fit_power_law
 
     f = fit_power_law(x)
     return f.alpha, f.xmin, f.D

@@ -12,28 +12,31 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import rel_entr
 from tqdm.auto import tqdm
 
-from . import __version__, atlas, fingers
+from . import __version__, atlas
 from .atlas import Layer
-from .bulk import fit_bulk
-from .fingers import RULES, FingerFit, Rule, check_finger_options
-from .metrics import (
-    BULK_COLUMNS,
-    FIT_COLUMNS,
-    NORM_COLUMNS,
-    VERDICT_COLUMNS,
-    bulk_metrics,
-    fit_metrics,
-    norm_metrics,
-    spectral_distance,
-    verdict_metrics,
-)
+from .bulk import BulkFit, fit_bulk
+from .ensembles.matrices import shuffled
 from .spectrum import Spectrum
-from .weights import iter_weights, select_layers
+from .tails import fingers
+from .tails.fingers import RULES, FingerFit, Rule, check_finger_options
+from .verdict import verdict as judge
+from .weights.read import iter_weights, select_layers
 
 _LOOK = ["layer_id", "name", "longname", "layer_type", "block", "role", "N", "M", "Q", "rf", "num_evals"]
-_RANDOM = [*(f"rand_{c}" for c in BULK_COLUMNS), "max_rand_eval", "rand_distance"]
+_FIT = [
+    *("alpha", "alpha_weighted", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers"),
+    *("raw_alpha", "D_sqrt_n", "raw_D_sqrt_n", "clipping"),
+]
+_NORM = [
+    *("norm", "log_norm", "spectral_norm", "log_spectral_norm", "log_alpha_norm"),
+    *("stable_rank", "matrix_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
+]
+_VERDICT = ["verdict", "alpha_low", "alpha_high", "p_value", "best_rival", "noise_p"]
+_BULK = ["num_spikes", "sigma_mp", "mp_softrank", "bulk_min", "bulk_max", "bulk_D"]
+_RANDOM = [*(f"rand_{c}" for c in _BULK), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
 _FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)  # of a layer
 
@@ -112,7 +115,7 @@ def analyze(
 ) -> pd.DataFrame:
     """One row a layer: the power law of its tail, its norms, and its bulk against Marchenko-Pastur noise.
 
-    Columns that WeightWatcher also has bear its names. ``alpha, D, sigma, xmin, xmax, num_pl_spikes`` describe the
+    Columns that WeightWatcher also has bear its names. ``alpha, D, sigma, xmin, xmax, num_pl_spikes`` alt_text the
     accepted fit, ``raw_alpha`` the one before fingers were fixed; ``alpha_weighted = raw_alpha * log10(spectral_norm)``
     and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. ``clipping`` says of a
     layer that lost fingers whether that made the power law a "better fit" or alpha "only smaller", by ``D_sqrt_n``
@@ -194,8 +197,8 @@ def analyze(
         raise ImportError('verdict=True needs the package powerlaw: pip install "rmt-lab[rivals]"')
     found = layers_of(source, options.layers, options.split_qkv, options.rng)
     rows = _map(partial(_row, options=options), _with_shuffled(found) if options.randomize else found, n_jobs)
-    asked = [*(_RANDOM if randomize else []), *(VERDICT_COLUMNS if verdict else [])]
-    columns = [*_LOOK, *FIT_COLUMNS, *NORM_COLUMNS, *BULK_COLUMNS, *asked, *_END]
+    asked = [*(_RANDOM if randomize else []), *(_VERDICT if verdict else [])]
+    columns = [*_LOOK, *_FIT, *_NORM, *_BULK, *asked, *_END]
     details = pd.DataFrame(rows, columns=columns)
     details["block"] = details["block"].astype("Int64")
     for column in (
@@ -237,9 +240,9 @@ def layers_of(
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
         for w in weights:
-            shuffled = partial(_shuffled, w.matrix, _stream(rng, w.layer_id))
-            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), shuffled)
-            del w, shuffled  # before the next matrix is read
+            null = partial(_shuffled, w.matrix, _stream(rng, w.layer_id))
+            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), null)
+            del w, null  # before the next matrix is read
 
 
 def _stream(seed: int, layer_id: int) -> np.random.Generator:
@@ -248,7 +251,7 @@ def _stream(seed: int, layer_id: int) -> np.random.Generator:
 
 
 def _shuffled(W: Any, rng: np.random.Generator) -> Spectrum:
-    return Spectrum.from_matrix(atlas.shuffled_entries(W, rng))
+    return Spectrum.from_matrix(shuffled(W, rng))
 
 
 def _with_shuffled(layers: Iterator[Layer]) -> Iterator[Layer]:
@@ -308,16 +311,63 @@ def _row(layer: Layer, options: Options) -> dict[str, Any]:
         if s.rank < options.min_evals:
             raise ValueError(f"{s.rank} non-zero eigenvalues, fewer than min_evals={options.min_evals}")
         tail = options.fit(s)
-        figures = fit_metrics(tail) | bulk_metrics(fit_bulk(s))
-        figures |= norm_metrics(s, figures["raw_alpha"])
+        figures = _fit_figures(tail) | _bulk_figures(fit_bulk(s))
+        figures |= _norm_figures(s, figures["raw_alpha"])
         figures["alpha_weighted"] = figures["raw_alpha"] * figures["log_spectral_norm"]
         if options.randomize and (null := layer.shuffled):
-            figures |= {f"rand_{k}": v for k, v in bulk_metrics(fit_bulk(null)).items()}
+            figures |= {f"rand_{k}": v for k, v in _bulk_figures(fit_bulk(null)).items()}
             figures |= {"max_rand_eval": null.eigenvalues[-1], "rand_distance": spectral_distance(s, null)}
         if options.verdict:
-            figures |= verdict_metrics(tail, s, _stream(options.rng, layer.layer_id))
+            figures |= asdict(judge(tail.fit, s, rng=_stream(options.rng, layer.layer_id)))
         row["warning"] = "over-trained" if figures["alpha"] < 2 else "under-trained" if figures["alpha"] > 6 else ""
         return row | figures
     except _FAULTS as error:  # the boundary: one broken layer never stops the others; a bug does
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return row | {"status": f"failed: {what}"}
+
+
+def _fit_figures(f: FingerFit) -> dict[str, Any]:
+    fit, raw = f.fit, f.raw
+    return {
+        "alpha": fit.alpha,
+        "D": fit.D,
+        "sigma": fit.sigma,
+        "xmin": fit.xmin,
+        "xmax": fit.xmax,
+        "num_pl_spikes": int(np.count_nonzero(raw.x >= fit.xmin)),  # fingers included, as WeightWatcher counts
+        "num_fingers": f.num_fingers if f.rule else None,
+        "raw_alpha": raw.alpha,
+        "D_sqrt_n": fit.scaled_D,
+        "raw_D_sqrt_n": raw.scaled_D,
+        "clipping": ("better fit" if f.improved else "only smaller") if f.num_fingers else "",
+    }
+
+
+def _norm_figures(s: Spectrum, alpha: float) -> dict[str, Any]:
+    logs = np.log(s.nonzero_eigenvalues * s.N)
+    log_alpha_norm = (alpha * logs[-1] + np.log(np.exp(alpha * (logs - logs[-1])).sum())) / np.log(10)
+    return {
+        "norm": s.norm,
+        "log_norm": np.log10(s.norm),
+        "spectral_norm": s.spectral_norm,
+        "log_spectral_norm": np.log10(s.spectral_norm),
+        "log_alpha_norm": log_alpha_norm,
+        "stable_rank": s.stable_rank,
+        "matrix_rank": s.rank,
+        "rank_loss": len(s.singular_values) - s.rank,
+        "entropy": s.entropy,
+        "sv_max": s.singular_values[-1],
+        "sv_min": s.singular_values[0],
+    }
+
+
+def _bulk_figures(bulk: BulkFit) -> dict[str, Any]:
+    figures = (bulk.num_spikes, bulk.sigma_mp, bulk.mp_softrank, bulk.lower_edge, bulk.upper_edge, bulk.D)
+    return dict(zip(_BULK, figures, strict=True))
+
+
+def spectral_distance(a: Spectrum, b: Spectrum) -> float:
+    """Jensen-Shannon distance between two spectra, rank by rank and each summing to one, as in WeightWatcher."""
+    p, q = (s.eigenvalues / s.eigenvalues.sum() for s in (a, b))
+    middle = (p + q) / 2
+    return float(np.sqrt((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2))

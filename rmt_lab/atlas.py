@@ -6,24 +6,23 @@ A model is one .npz file: the singular values of every layer and of the same lay
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import platformdirs
 
-from .gaussian_spectra import gaussian_spectrum
-from .roles import block_and_role
+from ._files import cache_folder, read_record, shipped_folder, shipped_names, write_record
+from ._repr import html_table
+from .ensembles.matrices import shuffled
+from .ensembles.spectra import gaussian_spectrum
 from .spectrum import Spectrum
+from .weights.checkpoints import SUFFIXES
+from .weights.read import iter_weights
+from .weights.roles import block_and_role
 
 _FORMAT = 1
 
@@ -37,7 +36,7 @@ class Layer:
     Attributes
     ----------
     layer_id, name, longname, layer_type
-        As :class:`rmt_lab.weights.WeightMatrix` has them.
+        As :class:`rmt_lab.weights.read.WeightMatrix` has them.
     spectrum : Spectrum
     shuffled : Spectrum or None
         None where the source holds no weights to shuffle.
@@ -81,7 +80,7 @@ class Layer:
 
     @property
     def role(self) -> str:
-        """One of :data:`rmt_lab.roles.ROLES`."""
+        """One of :data:`rmt_lab.weights.roles.ROLES`."""
         return block_and_role(self.longname)[1]
 
     def initialisation(self, rng: np.random.Generator | int | None = None) -> Spectrum:
@@ -139,8 +138,6 @@ class AtlasModel:
         return f"AtlasModel({self.name!r}: {self.provenance.get('model', '')}, {len(self)} layers)"
 
     def _repr_html_(self) -> str:
-        from ._repr import html_table
-
         return html_table(f"Atlas: {self.name}", {k: str(v) for k, v in self.provenance.items()})
 
 
@@ -152,8 +149,8 @@ def names() -> list[str]:
     >>> names()[:2]
     ['minilm', 'smollm2']
     """
-    shipped = sorted(p.name[: -len(".npz")] for p in _shipped().iterdir() if p.name.endswith(".npz"))
-    own = sorted(p.stem for p in cache_folder().glob("*.npz"))
+    shipped = shipped_names("atlas")
+    own = sorted(p.stem for p in cache_folder("atlas").glob("*.npz"))
     return shipped + [name for name in own if name not in shipped]
 
 
@@ -176,7 +173,7 @@ def load(name: str) -> AtlasModel:
     >>> model["block 3 query"].spectrum
     Spectrum('block 3 query', N=384, M=384, Q=1, rank=384, lambda_max=0.05513)
     """
-    for path in (_shipped() / f"{name}.npz", cache_folder() / f"{name}.npz"):
+    for path in (shipped_folder("atlas") / f"{name}.npz", cache_folder("atlas") / f"{name}.npz"):
         if path.is_file():
             try:
                 return _read(name, path.read_bytes())
@@ -218,9 +215,6 @@ def add(
     ValueError
         If no name can be told, or no layer can be analysed.
     """
-    from .checkpoints import SUFFIXES
-    from .weights import iter_weights
-
     if name is None:
         if not isinstance(source, (str, os.PathLike)):
             raise ValueError("name=None; a model that is not a path or a hub name needs one")
@@ -233,34 +227,17 @@ def add(
     for w in iter_weights(source, split_qkv=split_qkv):
         try:
             spectrum = Spectrum.from_matrix(w.matrix, name=w.name)
-            shuffled = Spectrum.from_matrix(shuffled_entries(w.matrix, rng), name=w.name)
+            null = Spectrum.from_matrix(shuffled(w.matrix, rng), name=w.name)
         except (ValueError, TypeError, np.linalg.LinAlgError):
             continue  # a layer with NaN has no spectrum; analyze() says so where the weights are at hand
-        layers.append(Layer(w.layer_id, w.name, w.longname, w.layer_type, spectrum, shuffled, init_std))
+        layers.append(Layer(w.layer_id, w.name, w.longname, w.layer_type, spectrum, null, init_std))
     if not layers:
         raise ValueError(f"source={source!r} has no layer with a spectrum")
     model = AtlasModel(name, tuple(layers), {"model": str(source)[:200], **(provenance or {})})
-    folder = Path(folder) if folder else cache_folder()
+    folder = Path(folder) if folder else cache_folder("atlas")
     folder.mkdir(parents=True, exist_ok=True)
     _write(model, folder / f"{name}.npz")
     return model
-
-
-def shuffled_entries(W: Any, rng: np.random.Generator) -> npt.NDArray[Any]:
-    """W with its entries in random order: the same values, no correlations between them."""
-    from .spectrum import as_array
-
-    W = as_array(W)
-    return rng.permutation(W.ravel()).reshape(W.shape)
-
-
-def cache_folder() -> Path:
-    """The user's folder for atlas entries; the environment variable RMT_LAB_CACHE moves it."""
-    return Path(os.environ.get("RMT_LAB_CACHE") or platformdirs.user_cache_dir("rmt_lab")) / "atlas"
-
-
-def _shipped() -> Any:
-    return resources.files("rmt_lab") / "data" / "atlas"
 
 
 def _write(model: AtlasModel, path: Path) -> None:
@@ -280,34 +257,22 @@ def _write(model: AtlasModel, path: Path) -> None:
         }
         for x in model
     ]
-    record = json.dumps({"format": _FORMAT, "provenance": model.provenance, "layers": rows})
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            np.savez_compressed(
-                f,
-                singular_values=np.concatenate([x.spectrum.singular_values for x in model]).astype(np.float32),
-                shuffled=np.concatenate(nulls).astype(np.float32),
-                record=np.frombuffer(record.encode(), np.uint8),
-            )
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    write_record(
+        path,
+        {"format": _FORMAT, "provenance": model.provenance, "layers": rows},
+        singular_values=np.concatenate([x.spectrum.singular_values for x in model]).astype(np.float32),
+        shuffled=np.concatenate(nulls).astype(np.float32),
+    )
 
 
 def _read(name: str, data: bytes) -> AtlasModel:
-    with np.load(io.BytesIO(data), allow_pickle=False) as f:
-        record = json.loads(f["record"].tobytes())
-        values, shuffled = f["singular_values"], f["shuffled"]
-    if record["format"] != _FORMAT:
-        raise ValueError(f"format {record['format']}; this version reads {_FORMAT}")
+    record, arrays = read_record(data, _FORMAT)
+    values, nulls = arrays["singular_values"], arrays["shuffled"]
     layers, start = [], 0
     for row in record["layers"]:
         N, M, rf = row.pop("N"), row.pop("M"), row.pop("rf")
         part = slice(start, start + M * rf)
         start += M * rf
         spectrum = Spectrum(values[part], N, M, rf, row["name"])
-        layers.append(Layer(**row, spectrum=spectrum, shuffled=Spectrum(shuffled[part], N, M, rf, row["name"])))
+        layers.append(Layer(**row, spectrum=spectrum, shuffled=Spectrum(nulls[part], N, M, rf, row["name"])))
     return AtlasModel(name, tuple(layers), record["provenance"])

@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from .marchenko_pastur import MarchenkoPastur
-from .tracy_widom import TracyWidom, edge_scaling, largest_eigenvalue_p_value
-
-if TYPE_CHECKING:
-    from .spectrum import Spectrum
-
-Array = npt.NDArray[np.float64]
+from ._arrays import Array
+from ._repr import html_table
+from .laws.marchenko_pastur import MarchenkoPastur
+from .laws.tracy_widom import TracyWidom, edge_scaling, largest_eigenvalue_p_value
+from .spectrum import Spectrum
 
 _WINDOW = (0.2, 0.8)  # the part of the bulk that sigma is matched on, as probabilities
 _FEWEST = 4  # eigenvalues
@@ -87,8 +83,6 @@ class BulkFit:
         )
 
     def _repr_html_(self) -> str:
-        from ._repr import html_table
-
         rows = {
             "noise level sigma_mp": f"{self.sigma_mp:.4g}",
             "bulk": f"{self.lower_edge:.4g} .. {self.upper_edge:.4g}",

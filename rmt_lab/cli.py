@@ -10,15 +10,11 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from .fingers import RULES
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ._files import cache_folder, written_whole
+from .tails.fingers import RULES
 
 _EXAMPLES = """examples:
   rmt-lab analyze minilm --fix-fingers clip_xmax         a model of the atlas, no download
@@ -27,19 +23,6 @@ _EXAMPLES = """examples:
   rmt-lab atlas add bert-base-uncased                    keep the spectra of a model in your cache folder
   rmt-lab demo --out demo                                the main results, as a table and figures
 """
-_SHOWN = [
-    "name",
-    "N",
-    "M",
-    "alpha",
-    "sigma",
-    "D",
-    "num_pl_spikes",
-    "raw_alpha",
-    "num_fingers",
-    "num_spikes",
-    "stable_rank",
-]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _analyze(args: argparse.Namespace) -> int:
     from .analysis import analyze
+    from .report import plot_layers, summary, table
 
     layers = [int(x) if x.isdigit() else x for x in args.layers] if args.layers else None
     details = analyze(
@@ -124,39 +108,11 @@ def _analyze(args: argparse.Namespace) -> int:
         print(table(details))
         print(summary(details))
     if args.out:
-        _write_text(args.out, details.to_csv(index=False))
+        with written_whole(args.out) as file:
+            file.write(details.to_csv(index=False).encode())
     if args.plots:
-        from .demo import plot_layers
-
         plot_layers(args.source, details, args.plots)
     return 0 if (details["status"] == "success").all() else 3
-
-
-def table(details: pd.DataFrame) -> str:
-    """The columns that fit a terminal, one row a layer; a failed layer shows its status."""
-    shown = [c for c in [*_SHOWN, "verdict"] if c in details]
-    shown = [c for c in shown if not details[c].isna().all() or c in ("alpha", "name")]
-    ok = details["status"] == "success"
-    lines = details.loc[ok, shown].to_string(float_format=lambda v: f"{v:.3g}" if abs(v) < 1 else f"{v:.2f}")
-    failed = [f"{row['name']}: {row['status']}" for _, row in details[~ok].iterrows()]
-    return "\n".join([*([lines] if ok.any() else []), *failed])
-
-
-def summary(details: pd.DataFrame) -> str:
-    """Two sentences about the alphas of a table."""
-    ok = details[details["status"] == "success"]
-    if ok.empty:
-        return f"None of {len(details)} layers could be analysed."
-    text = f"{len(ok)} of {len(details)} layers analysed; mean alpha {ok['raw_alpha'].mean():.2f}, "
-    text += f"{(ok['raw_alpha'] > 8).sum()} above 8."
-    if ok["num_fingers"].notna().any():
-        fixed = ok[ok["num_fingers"] > 0]
-        text += (
-            f" Fingers fixed: mean alpha {ok['alpha'].mean():.2f}, {(ok['alpha'] > 8).sum()} above 8; "
-            f"{ok['num_fingers'].sum()} eigenvalues dropped in {len(fixed)} layers, "
-            f"to a better fit in {(fixed['clipping'] == 'better fit').sum()} of them."
-        )
-    return text
 
 
 def _atlas_list(_: argparse.Namespace) -> int:
@@ -183,7 +139,7 @@ def _atlas_add(args: argparse.Namespace) -> int:
     from . import atlas
 
     model = atlas.add(args.source, name=args.name, split_qkv=args.split_qkv)
-    print(f"{model.name}: {len(model)} layers kept in {atlas.cache_folder()}")
+    print(f"{model.name}: {len(model)} layers kept in {cache_folder('atlas')}")
     return 0
 
 
@@ -192,19 +148,6 @@ def _demo(args: argparse.Namespace) -> int:
 
     demo(args.out)
     return 0
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, part = tempfile.mkstemp(dir=path.resolve().parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as f:
-            f.write(text)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ slices of a convolution kernel are pooled, n is that of one slice and the bound 
     bulk+spikes    close bulk, spikes, a clear one
     bulk-decay     no close bulk, spikes, no heavy tail
     heavy-tailed   no exact bulk, a heavy tail, a power law
-    rank-collapse  zeros; the other findings would describe what is left, and are not asked for
+    rank-collapse  zeros; the other findings would alt_text what is left, and are not asked for
 
 Two phases at once are a conflict: a noise bulk and a heavy tail, for one, which entries of tail index 2 to 4 have in
 theory. None at all happens too: a bulk that is not noise, with nothing beyond it. Both are "undecided".
@@ -40,10 +40,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ._repr import html_table
 from .bulk import BulkFit, fit_bulk
-from .power_law import PowerLawFit, fit_power_law
+from .laws.spiked import hard_threshold
 from .spectrum import Spectrum
-from .spiked import hard_threshold
+from .tails.power_law import PowerLawFit, fit_power_law
+from .tails.search import MISFIT
 
 #: The phases, and which findings must hold (True) or must not (False); this table is the rule.
 PHASES: dict[str, dict[str, bool]] = {
@@ -60,7 +62,7 @@ _FEWEST = 20  # eigenvalues
 _MANY_ZEROS = 0.1  # of all
 _MANY_SPIKES = 1 / 8  # of those above zero
 _INVISIBLE = 0.02  # D
-_PLAUSIBLE = 0.85  # D sqrt(n_tail)
+_PLAUSIBLE = MISFIT["searched"][0.99]
 _STEEP = 6.0  # alpha
 
 
@@ -107,8 +109,6 @@ class Phase:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from ._repr import html_table
-
         rows = {name: f"{f.text}: {'yes' if f.holds else 'no'}" for name, f in self.findings.items()}
         return html_table(f"Phase: {self._headline()}", rows)
 
@@ -149,7 +149,7 @@ def phase(spectrum: Spectrum, level: float = 0.01) -> Phase:
 
     Examples
     --------
-    >>> from rmt_lab.gaussian_spectra import gaussian_spectrum
+    >>> from rmt_lab.ensembles.spectra import gaussian_spectrum
     >>> phase(gaussian_spectrum(768, 384, rng=0)).name
     'random-like'
     >>> from rmt_lab import atlas
@@ -183,7 +183,7 @@ def tail_weight(spectrum: Spectrum) -> float:
 
     Examples
     --------
-    >>> from rmt_lab.gaussian_spectra import gaussian_spectrum
+    >>> from rmt_lab.ensembles.spectra import gaussian_spectrum
     >>> round(tail_weight(gaussian_spectrum(800, 400, rng=0)), 2)
     0.74
     """
@@ -227,7 +227,7 @@ def _tail_findings(spectrum: Spectrum, tail: PowerLawFit | None) -> dict[str, Fi
     findings = {"heavy tail": Finding(weight > 1, f"tail weight {_against(weight, 1.0)}")}
     if tail is None:
         return findings | {"power law": Finding(False, "all eigenvalues are equal")}
-    misfit = tail.D * math.sqrt(tail.n_tail)
+    misfit = tail.scaled_D
     text = f"D sqrt(n_tail) = {_against(misfit, _PLAUSIBLE)}, alpha = {_against(tail.alpha, _STEEP)}"
     return findings | {"power law": Finding(misfit <= _PLAUSIBLE and tail.alpha <= _STEEP, text)}
 

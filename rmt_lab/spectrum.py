@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.linalg
-from threadpoolctl import ThreadpoolController
 
-Array = npt.NDArray[np.float64]
+from ._arrays import Array, as_real, one_blas_thread
+from ._repr import html_table
 
 _CHUNK = 2**21  # entries of W that are converted to float64 at a time: 16 MB
 _SAFE = 2.0**400  # squares of entries within 1/_SAFE .. _SAFE neither overflow nor vanish in float64
@@ -109,10 +108,9 @@ class Spectrum:
         """
         if method not in ("gram", "svd"):
             raise ValueError(f"method={method!r}; allowed are 'gram' and 'svd'")
-        W = as_array(W)
+        W = as_real(W)
         slices = [W] if W.ndim == 2 else list(kernel_matrices(W))
-        # one BLAS thread: two gain a third on an idle machine and lose a factor of 40 when something else runs
-        with _blas().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             values = np.concatenate([_singular_values(A, method) for A in slices])
         N, M = max(slices[0].shape), min(slices[0].shape)
         return cls(values, N, M, rf=len(slices), name=name)
@@ -139,13 +137,23 @@ class Spectrum:
         return int(np.count_nonzero(ratio > self.N * np.finfo(np.float64).eps))
 
     @property
+    def frobenius_norm(self) -> float:
+        """Frobenius norm of W, the root of the sum of s^2."""
+        return float(np.sqrt(self.norm))
+
+    @property
+    def operator_norm(self) -> float:
+        """Operator norm of W, s_max."""
+        return float(self.singular_values[-1])
+
+    @property
     def norm(self) -> float:
-        """Squared Frobenius norm of W, the sum of s^2 (WeightWatcher's name for it)."""
+        """Squared Frobenius norm of W, the sum of s^2: WeightWatcher calls it so; ``frobenius_norm`` is its root."""
         return float(np.sum(self.singular_values**2))
 
     @property
     def spectral_norm(self) -> float:
-        """Squared spectral norm of W, s_max^2 (WeightWatcher's name for it)."""
+        """Squared operator norm of W, s_max^2: WeightWatcher calls it so; ``operator_norm`` is its root."""
         return float(self.singular_values[-1] ** 2)
 
     @property
@@ -176,14 +184,12 @@ class Spectrum:
         return f"Spectrum({label}N={self.N}, M={self.M}, Q={self.Q:.4g}, rank={self.rank}, lambda_max={lambda_max:.4g})"
 
     def _repr_html_(self) -> str:
-        from ._repr import html_table
-
         rows = {
             "shape N x M": f"{self.N} x {self.M}" + (f", {self.rf} slices" if self.rf > 1 else ""),
             "Q = N/M": f"{self.Q:.4g}",
             "rank": f"{self.rank}",
             "largest eigenvalue of W'W/N": f"{self.spectral_norm / self.N:.4g}",
-            "Frobenius norm": f"{np.sqrt(self.norm):.4g}",
+            "Frobenius norm": f"{self.frobenius_norm:.4g}",
             "stable rank": f"{self.stable_rank:.4g}",
             "entropy": f"{self.entropy:.4g}",
         }
@@ -211,30 +217,11 @@ def kernel_matrices(kernel: Any) -> Iterator[npt.NDArray[Any]]:
     >>> [A.shape for A in kernel_matrices(np.zeros((8, 3, 1, 2)))]
     [(8, 3), (8, 3)]
     """
-    kernel = as_array(kernel)
+    kernel = as_real(kernel)
     if not 3 <= kernel.ndim <= 5:
         raise ValueError(f"kernel has shape {kernel.shape}; a convolution kernel has 3 to 5 dimensions, a matrix 2")
     for window in np.ndindex(kernel.shape[2:]):
         yield kernel[(slice(None), slice(None), *window)]
-
-
-def as_array(W: Any) -> npt.NDArray[Any]:
-    """W as a numpy array without a copy where possible; a torch tensor is detached, bfloat16 widened to float32."""
-    if hasattr(W, "detach"):  # a torch tensor, told by its methods so that torch is never imported here
-        W = W.detach().cpu()
-        W = W.float() if str(W.dtype) == "torch.bfloat16" else W  # numpy has no bfloat16
-        W = W.numpy()
-    W = np.asarray(W)
-    if W.dtype.kind in "iub":
-        W = W.astype(np.float64)
-    elif W.dtype.kind not in "f" and W.dtype.name != "bfloat16":
-        raise TypeError(f"W has dtype {W.dtype}; a weight matrix is real")
-    return W
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def _singular_values(W: npt.NDArray[Any], method: str) -> Array:

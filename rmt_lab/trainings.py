@@ -9,18 +9,17 @@ steps, rounded to 12 bits (a relative 1.2e-4), and a JSON record of how it was m
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ._files import read_record, shipped_folder, shipped_names
+from ._repr import html_table
 from .atlas import AtlasModel, Layer
-from .roles import short_name
 from .spectrum import Spectrum
+from .weights.roles import short_name
 
 _FORMAT = 1
 
@@ -72,8 +71,6 @@ class Training:
         return f"Training({self.name!r}: steps 0 .. {self.steps[-1]}, {len(self.steps)} of them recorded)"
 
     def _repr_html_(self) -> str:
-        from ._repr import html_table
-
         train, test = self.train_loss, self.test_loss
         facts = {
             "recorded steps": ", ".join(map(str, self.steps)),
@@ -91,7 +88,7 @@ def names() -> list[str]:
     >>> "little" in names()
     True
     """
-    return sorted(p.name[: -len(".npz")] for p in _shipped().iterdir() if p.name.endswith(".npz"))
+    return shipped_names("trainings")
 
 
 def load(name: str) -> Training:
@@ -120,7 +117,7 @@ def load(name: str) -> Training:
     """
     if name not in names():
         raise ValueError(f"name={name!r}; recorded trainings are {', '.join(names())}")
-    path = _shipped() / f"{name}.npz"
+    path = shipped_folder("trainings") / f"{name}.npz"
     try:
         return _read(name, path.read_bytes())
     except Exception as error:
@@ -133,16 +130,9 @@ def checksum(steps: Any, singular_values: Any, train_loss: Any, test_loss: Any) 
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
-def _shipped() -> Any:
-    return resources.files("rmt_lab") / "data" / "trainings"
-
-
 def _read(name: str, data: bytes) -> Training:
-    with np.load(io.BytesIO(data), allow_pickle=False) as f:
-        record = json.loads(f["record"].tobytes())
-        steps, values, losses = f["steps"], f["singular_values"], (f["train_loss"], f["test_loss"])
-    if record["format"] != _FORMAT:
-        raise ValueError(f"format {record['format']}; this version reads {_FORMAT}")
+    record, arrays = read_record(data, _FORMAT)
+    steps, values, losses = arrays["steps"], arrays["singular_values"], (arrays["train_loss"], arrays["test_loss"])
     layers = record.pop("layers")  # rows of longname, N, M
     expected = (len(steps), sum(M for _, _, M in layers))
     if values.shape != expected or any(x.shape != steps.shape for x in losses):

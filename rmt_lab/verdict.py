@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from .goodness import noise_p, p_value
-from .intervals import interval
-from .power_law import PowerLawFit
-from .rivals import compare
+from ._arrays import Array
+from .ensembles.spectra import gaussian_spectrum
 from .spectrum import Spectrum
+from .tails.bootstrap import interval, p_value
+from .tails.power_law import PowerLawFit
+from .tails.rivals import compare
+from .tails.search import MISFIT, all_tails
+
+_ACCEPTABLE = MISFIT["searched"][0.90]
 
 RULES = {
     "noise": "noise_p > 0.01: no power law heavier than those in Gaussian noise of this shape; no tail to fit",
@@ -64,9 +69,8 @@ def verdict(
     """Judge a layer's power law: noise, rejected, short, truncated, rival or plausible.
 
     The rules are in ``rmt_lab.verdict.RULES``, in the order in which they are tried; the evidence comes from
-    :func:`rmt_lab.goodness.noise_p`, :func:`rmt_lab.goodness.p_value`, :func:`rmt_lab.rivals.compare` and
-    :func:`rmt_lab.intervals.interval`. Some 0.3 s for a layer, and once for every shape a second or more to draw its
-    noise.
+    :func:`noise_p`, :func:`rmt_lab.tails.p_value`, :func:`rmt_lab.tails.compare` and :func:`rmt_lab.tails.interval`.
+    Some 0.3 s for a layer, and once for every shape a second or more to draw its noise.
 
     Parameters
     ----------
@@ -74,7 +78,7 @@ def verdict(
         To the eigenvalues of ``spectrum``; for a FingerFit, its ``fit``.
     spectrum : Spectrum
     null : iterable of Spectrum, optional
-        Noise to compare with instead of Gaussian: see :func:`rmt_lab.goodness.noise_p`.
+        Noise to compare with instead of Gaussian: see :func:`rmt_lab.verdict.noise_p`.
     n : int, default 500
         Resamples for the interval and for the p-value.
     rng : Generator, int or None
@@ -86,8 +90,8 @@ def verdict(
 
     Examples
     --------
-    >>> from rmt_lab.gaussian_spectra import gaussian_spectrum
-    >>> from rmt_lab.power_law import fit_power_law
+    >>> from rmt_lab.ensembles.spectra import gaussian_spectrum
+    >>> from rmt_lab.tails.power_law import fit_power_law
     >>> noise = gaussian_spectrum(300, 100, rng=0)
     >>> verdict(fit_power_law(noise.eigenvalues), noise, rng=0).why
     'noise_p > 0.01: no power law heavier than those in Gaussian noise of this shape; no tail to fit'
@@ -106,3 +110,68 @@ def verdict(
     else:
         word = "plausible"
     return Verdict(word, low, high, p, best, noise)
+
+
+def noise_p(fit: PowerLawFit, spectrum: Spectrum, null: Iterable[Spectrum] | None = None, n: int = 199) -> float:
+    """How often noise of this shape passes for a power law at least as heavy as this layer's.
+
+    On a logarithmic axis a power law is as long as its alpha is small: the mean of ln(x/xmin) is 1/(alpha - 1). So the
+    evidence is
+
+        a(x) = the smallest alpha of all tails of x with D sqrt(n_tail) <= 0.69,
+
+    0.69 being what 90 % of true power laws stay below after the search for xmin, and
+
+        noise_p = (1 + #{noise spectra y with a(y) <= a(x)}) / (n + 1),
+
+    an exact p-value for "x is noise", whatever the shape. (To ask how often noise has a D and an alpha as small as
+    those of the layer's own best fit is not enough: each noise spectrum is ahead of nearly all others by that measure,
+    and 10 to 30 % of Gaussian matrices come out below 0.01.) Above 0.01 there is no tail to speak of.
+
+    alpha and D don't depend on the unit, so one set of n Gaussian spectra serves every layer of a shape; it is drawn
+    once, with a fixed seed, and kept.
+
+    Parameters
+    ----------
+    fit : PowerLawFit
+        To the eigenvalues of ``spectrum``; fingers that it left out are left out here.
+    spectrum : Spectrum
+        Says the shape: N x M, and the number of slices.
+    null : iterable of Spectrum, optional
+        Other noise to compare with, such as the spectra of shuffled copies of the layer; n is then their number.
+    n : int, default 199
+        Gaussian spectra to draw.
+
+    Raises
+    ------
+    ValueError
+        If there is no spectrum to compare with.
+
+    Examples
+    --------
+    >>> from rmt_lab.tails.power_law import fit_power_law
+    >>> noise = gaussian_spectrum(300, 100, rng=0)
+    >>> fit = fit_power_law(noise.eigenvalues)
+    >>> noise_p(fit, noise)
+    0.89
+    """
+    if null is None:
+        heaviest = _gaussian_null(spectrum.N, spectrum.M, spectrum.rf, n)
+    else:
+        heaviest = np.array([_heaviest(s.nonzero_eigenvalues) for s in null])
+    if not len(heaviest):
+        raise ValueError(f"n={n}: noise_p needs at least one spectrum to compare with")
+    return float((1 + np.count_nonzero(heaviest <= _heaviest(fit.x))) / (len(heaviest) + 1))
+
+
+@lru_cache(maxsize=256)
+def _gaussian_null(N: int, M: int, rf: int, n: int) -> Array:
+    rng = np.random.default_rng(0)
+    slices = ([gaussian_spectrum(N, M, rng=rng).eigenvalues for _ in range(rf)] for _ in range(n))
+    return np.array([_heaviest(np.sort(np.concatenate(s))) for s in slices])
+
+
+def _heaviest(x: Array) -> float:
+    """Smallest alpha of all tails with an acceptable distance; infinite if there is none."""
+    exponent, scaled_D = all_tails(np.log(x))
+    return 1 + float(exponent[scaled_D <= _ACCEPTABLE].min(initial=np.inf))

@@ -6,7 +6,8 @@ its shuffled entries, and writes rmt_lab/data/atlas/*.npz.
 
 from pathlib import Path
 
-from rmt_lab import atlas, samples
+from rmt_lab import atlas
+from rmt_lab.weights import samples
 
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "atlas"
 

@@ -16,13 +16,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from rmt_lab import ensembles, initialisations, style
-from rmt_lab.generalised_mp import GeneralisedMarchenkoPastur, ar1_population
-from rmt_lab.marchenko_pastur import MarchenkoPastur
-from rmt_lab.semicircle import Semicircle
+from rmt_lab import ensembles
+from rmt_lab.ensembles import initialisations
+from rmt_lab.laws import (
+    GeneralisedMarchenkoPastur,
+    MarchenkoPastur,
+    Semicircle,
+    ar1_population,
+    spike_eigenvalue,
+    spike_threshold,
+)
+from rmt_lab.plotting import GUIDE, MEASURED, NOISE, OUTLIER, style
 from rmt_lab.spectrum import Spectrum
-from rmt_lab.spiked import spike_eigenvalue, spike_threshold
-from rmt_lab.style import GUIDE, MEASURED, NOISE, OUTLIER
 
 FILE = Path(__file__).parents[1] / "docs" / "gallery.png"
 N, M = 2400, 800

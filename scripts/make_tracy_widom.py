@@ -1,4 +1,4 @@
-"""Makes rmt_lab/data/tracy_widom.npz, the table that rmt_lab.tracy_widom reads: python scripts/make_tracy_widom.py
+"""Makes rmt_lab/data/tracy_widom.npz, the table that rmt_lab.laws.tracy_widom reads: python scripts/make_tracy_widom.py
 
 The distributions are Fredholm determinants of one integral operator on (0, inf) with the symmetric kernel
 B_s(x, y) = Ai(x + y + s):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from rmt_lab import style
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.gaussian_spectra import gaussian_spectrum
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.plotting import style
 from rmt_lab.spectrum import Spectrum
+from rmt_lab.tails import fix_fingers
 
 
 def planted(strengths, N=600, M=300, seed=0, name="planted"):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers, trainings
-from rmt_lab.fingers import RULES
+from rmt_lab.tails.fingers import RULES
 from rmt_lab.weights import WeightMatrix
 
 WEIGHTWATCHER = (

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmt_lab import Spectrum, atlas, fit_bulk
-from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab import Spectrum, _files, atlas, fit_bulk
+from rmt_lab.laws import MarchenkoPastur
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_both_models_ship_with_all_layers_and_provenance(cache):
 
 
 def test_the_package_stays_small():
-    folder = atlas._shipped()
+    folder = _files.shipped_folder("atlas")
     assert sum(len(p.read_bytes()) for p in folder.iterdir()) < 3e6
 
 

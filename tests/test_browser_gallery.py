@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from browser import SCREENSHOTS, WAIT, copy_cleared, jupyterlab, listen, move_everything, page
 
-from rmt_lab.explorers.gallery import _kinds, _title, _words
+from rmt_lab.explorers.gallery import KINDS, _title, _words
 
 NOTEBOOK = Path(__file__).parents[1] / "scripts" / "explorers.ipynb"
-KINDS = {_title(kind): kind for kind in _kinds()}
+KINDS = {_title(kind): kind for kind in KINDS}
 TAB = ".widget-tab .lm-TabBar-tab"
 
 

@@ -4,9 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmt_lab.bulk import fit_bulk
-from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.laws import MarchenkoPastur, largest_eigenvalue_p_value
 from rmt_lab.spectrum import Spectrum
-from rmt_lab.tracy_widom import largest_eigenvalue_p_value
 
 
 def noise(N, M, rng, spikes=()):

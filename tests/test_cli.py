@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rmt_lab.cli import main
-from rmt_lab.fingers import RULES
+from rmt_lab.tails.fingers import RULES
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ from scipy import stats
 from scipy.linalg import toeplitz
 
 from rmt_lab import ensembles as en
-from rmt_lab import initialisations as init
-from rmt_lab.gaussian_spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum
-from rmt_lab.marchenko_pastur import MarchenkoPastur
-from rmt_lab.semicircle import Semicircle
+from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum
+from rmt_lab.ensembles import initialisations as init
+from rmt_lab.laws import MarchenkoPastur, Semicircle
 from rmt_lab.spectrum import Spectrum
 
 SEEDS = st.integers(0, 2**32 - 1)

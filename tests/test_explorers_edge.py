@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy.stats import kstest
 
-from rmt_lab import style
+from rmt_lab.ensembles import gaussian_spectrum, largest_eigenvalues
 from rmt_lab.explorers import EdgeExplorer
-from rmt_lab.explorers.edge import EdgeModel, largest_eigenvalues, plot_largest
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.tracy_widom import TracyWidom, edge_scaling
+from rmt_lab.explorers.edge import EdgeModel
+from rmt_lab.laws import TracyWidom, edge_scaling
+from rmt_lab.plotting import plot_largest, style
 
 
 @given(M=st.integers(1, 300), Q=st.floats(1, 10), seed=st.integers(0, 99))

@@ -5,13 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from rmt_lab import analyze, atlas, style
+from rmt_lab import analyze, atlas
+from rmt_lab.ensembles.samples import pareto, plant
 from rmt_lab.explorers import FingerExplorer
 from rmt_lab.explorers.fingers import SYNTHETIC, FingerModel
-from rmt_lab.explorers.peeling import largest, peel, plant, plot_peeling, with_an_end
-from rmt_lab.explorers.tails import pareto
-from rmt_lab.fingers import RULES, fix_fingers
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.plotting import peel, plot_peeling, style
+from rmt_lab.plotting.tails import largest, with_an_end
+from rmt_lab.tails import fit_power_law, fix_fingers
+from rmt_lab.tails.fingers import RULES
 
 few = settings(max_examples=10, deadline=None)
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy.linalg import svdvals
 
-from rmt_lab import style
 from rmt_lab.ensembles import pareto
 from rmt_lab.explorers import HeavyTailExplorer
 from rmt_lab.explorers.heavy_tail import HeavyTailModel
+from rmt_lab.plotting import style
 
 
 @given(mu=st.floats(0.8, 6), M=st.integers(20, 80), Q=st.floats(1, 10), seed=st.integers(0, 99))

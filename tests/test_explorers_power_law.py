@@ -9,18 +9,12 @@ from matplotlib.figure import Figure
 from scipy.integrate import quad
 from scipy.stats import kstest
 
-from rmt_lab import rivals, style
+from rmt_lab.ensembles.samples import bulk_and_tail, pareto, truncated_pareto
 from rmt_lab.explorers import PowerLawExplorer
 from rmt_lab.explorers import power_law as explorer_file
-from rmt_lab.explorers.power_law import (
-    LAYERS,
-    WITH_ALPHA,
-    WITHOUT_ALPHA,
-    PowerLawModel,
-)
-from rmt_lab.explorers.tails import bulk_and_tail, pareto, truncated_pareto
-from rmt_lab.explorers.xmin import choose, plot_choice
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.explorers.power_law import LAYERS, WITH_ALPHA, WITHOUT_ALPHA, PowerLawModel
+from rmt_lab.plotting import choose, plot_choice, style
+from rmt_lab.tails import fit_power_law, rivals
 
 few = settings(max_examples=8, deadline=None)
 alphas = st.floats(1.5, 5)
@@ -92,7 +86,7 @@ def test_the_picture_shows_the_fits_on_their_curves():
         np.testing.assert_allclose(start, [fit.xmin, fit.n_tail / 300])
     assert len(plot_choice(found, truncated=False, fig=fig).axes[0].lines) == len(tail.lines)
     assert fig.axes == [tail, distance, exponent]  # the same Axes again
-    assert "distance D" in style.describe(fig)
+    assert "distance D" in style.alt_text(fig)
 
 
 @few

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from rmt_lab import style
 from rmt_lab.explorers import SpikeExplorer
 from rmt_lab.explorers.spike import SpikeModel
-from rmt_lab.spiked import spike_eigenvalue, spike_overlaps
+from rmt_lab.laws import spike_eigenvalue, spike_overlaps
+from rmt_lab.plotting import style
 
 
 @pytest.fixture(autouse=True, scope="module")

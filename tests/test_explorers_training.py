@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from rmt_lab import fit_bulk, fit_power_law, style, trainings
-from rmt_lab.explorers.following import VIEWS, follow, noise_alphas, plot_training
-from rmt_lab.explorers.peeling import PLAUSIBLE
+from rmt_lab import fit_bulk, fit_power_law, trainings
 from rmt_lab.explorers.training import TrainingExplorer, TrainingModel, _load
-from rmt_lab.roles import ROLES
+from rmt_lab.plotting import follow, plot_training, style
+from rmt_lab.plotting.tails import PLAUSIBLE
+from rmt_lab.plotting.trainings import VIEWS, noise_alphas
+from rmt_lab.weights.roles import ROLES
 
 ROLES_HERE = [role for role in ROLES if role in TrainingModel().layers()]
 few = settings(max_examples=12, deadline=None)
@@ -91,7 +92,7 @@ def test_the_picture_counts_what_stands_beyond(little, view, step):
     np.testing.assert_array_equal(circles[style.FIT], np.flatnonzero(plausible))
     np.testing.assert_array_equal(circles["white"], np.flatnonzero(~np.array(plausible)))
     assert any(line.get_xydata().tolist() == [[now, followed.fits[now].alpha]] for line in exponent.lines)
-    assert style.describe(fig).startswith(("Histogram of the 256", "The 256 eigenvalues"))
+    assert style.alt_text(fig).startswith(("Histogram of the 256", "The 256 eigenvalues"))
 
 
 def test_the_axis_of_the_spectrum_stays_from_step_to_step(little):

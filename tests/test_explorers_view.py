@@ -4,8 +4,9 @@ import pytest
 import traitlets
 
 from rmt_lab import explorers
-from rmt_lab.explorers.base import Model, axes, choice, number
+from rmt_lab.explorers.base import Model, choice, number
 from rmt_lab.explorers.view import Explorer
+from rmt_lab.plotting.style import axes
 
 
 class ShelfModel(Model):

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from rmt_lab import atlas
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.plotting import describe, plot_fingers
+from rmt_lab.plotting import alt_text, plot_fingers
+from rmt_lab.tails import fix_fingers
 
 
 @pytest.mark.parametrize("rule", ["clip_xmax", "xmin_peak", "clip_xmax_ww"])
@@ -27,6 +27,6 @@ def test_the_words_say_whether_dropping_helped():
     fit = fix_fingers(atlas.load("minilm")["block 4 value"].spectrum.nonzero_eigenvalues)
     fig = plot_fingers(fit, fig=Figure(figsize=(8, 7)))
     assert fit.num_fingers == 1
-    assert f"{fit.fit.alpha:.2f} instead of {fit.raw.alpha:.2f}" in describe(fig)
-    assert "fits worse" in describe(fig)
-    assert "No fingers" in describe(plot_fingers(fix_fingers([1.0, 2.0, 4.0, 9.0, 11.0]), fig=Figure()))
+    assert f"{fit.fit.alpha:.2f} instead of {fit.raw.alpha:.2f}" in alt_text(fig)
+    assert "fits worse" in alt_text(fig)
+    assert "No fingers" in alt_text(plot_fingers(fix_fingers([1.0, 2.0, 4.0, 9.0, 11.0]), fig=Figure()))

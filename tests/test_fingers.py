@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmt_lab import Spectrum
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.tails import fit_power_law, fix_fingers
 
 
 def noise(seed, n=150):

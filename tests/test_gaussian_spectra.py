@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmt_lab.ensembles import gaussian
-from rmt_lab.gaussian_spectra import _bidiagonal_singular_values, gaussian_ensemble_eigenvalues, gaussian_spectrum
+from rmt_lab.ensembles import gaussian, gaussian_ensemble_eigenvalues, gaussian_spectrum
+from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
 from rmt_lab.spectrum import Spectrum
 
 

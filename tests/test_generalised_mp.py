@@ -9,10 +9,9 @@ from scipy.integrate import quad
 from scipy.linalg import toeplitz
 
 from rmt_lab.ensembles import ar1, correlated
-from rmt_lab.generalised_mp import GeneralisedMarchenkoPastur, ar1_population
-from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.laws import GeneralisedMarchenkoPastur, MarchenkoPastur, ar1_population
+from rmt_lab.laws.spiked import covariance_eigenvalue
 from rmt_lab.spectrum import Spectrum
-from rmt_lab.spiked import covariance_eigenvalue
 
 QS = st.one_of(st.just(1.0), st.floats(0.2, 0.95), st.floats(1.05, 500.0))
 POPULATIONS = st.lists(st.tuples(st.floats(-1.5, 1.5), st.floats(0.05, 1.0)), min_size=1, max_size=5)

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.goodness import _heaviest, _scan, noise_p, p_value
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.spectrum import Spectrum
+from rmt_lab.tails import fit_power_law, p_value
+from rmt_lab.tails.search import all_tails
+from rmt_lab.verdict import _heaviest, noise_p
 
 
 def pareto(n, alpha, rng):
@@ -45,7 +46,7 @@ def test_p_value_does_not_depend_on_the_unit():
 def test_all_tails_at_once_are_those_of_the_fits_scan():
     x = np.random.default_rng(0).lognormal(size=300)
     scan = fit_power_law(x).scan()
-    exponent, scaled_D = _scan(np.log(np.sort(x)))
+    exponent, scaled_D = all_tails(np.log(np.sort(x)))
     np.testing.assert_allclose(exponent + 1, scan.alphas, rtol=1e-9)
     np.testing.assert_allclose(scaled_D, scan.Ds * np.sqrt(scan.n_tails), atol=1e-5)
     assert _heaviest(np.sort(x)) == scan.alphas[scan.Ds * np.sqrt(scan.n_tails) <= 0.69].min()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmt_lab.intervals import _wishart, interval
-from rmt_lab.power_law import fit_power_law
-from rmt_lab.resampling import refit
+from rmt_lab.tails import fit_power_law, interval
+from rmt_lab.tails._batch import refit
+from rmt_lab.tails.bootstrap import _wishart
 
 KINDS = ["pareto", "lognormal", "bulk", "bulk and tail", "fingers", "ties"]
 

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
 
-from rmt_lab import level_statistics as ls
-from rmt_lab.ensembles import ar1, goe, gue, orthogonal
-from rmt_lab.gaussian_spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum
-from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.ensembles import ar1, gaussian_ensemble_eigenvalues, gaussian_spectrum, goe, gue, orthogonal
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.laws.spacings import spacings as ls
 from rmt_lab.spectrum import Spectrum
 
 BETAS = [0, 1, 2, 4]

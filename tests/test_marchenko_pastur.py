@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from rmt_lab.marchenko_pastur import MarchenkoPastur, tail_angle, tail_mass
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.laws.marchenko_pastur import tail_angle, tail_mass
 
 ratios = st.one_of(st.just(1.0), st.floats(1, 1000), st.floats(1, 1.001), st.floats(0.02, 1))
 sigmas = st.floats(0.01, 100)

@@ -8,11 +8,10 @@ from drawn import area, by_color, guides, legend_texts, only, planted, words
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rmt_lab import style
 from rmt_lab.bulk import fit_bulk
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.marchenko_pastur import MarchenkoPastur
-from rmt_lab.plotting import describe, plot_alphas, plot_layer_grid
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.plotting import alt_text, plot_alphas, plot_layer_grid, style
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_grid_has_a_panel_a_layer(n):
         assert title.startswith("feed-forward in: ")
         assert [ax.get_title("left") for ax in fig.axes] == [f"block {i}" for i in range(n)]
     assert len({t.get_text() for t in fig.legends[0].get_texts()}) == 3
-    assert title in describe(fig)
+    assert title in alt_text(fig)
 
 
 def test_grid_over_laws_and_alone():

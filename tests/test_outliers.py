@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmt_lab.dragon_kings import _surprise, find_outliers
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.tails import find_outliers, fit_power_law, fix_fingers
+from rmt_lab.tails.outliers import _surprise
 
 
 def pareto(n, alpha, rng):

@@ -6,14 +6,12 @@ import pytest
 from drawn import area, by_color, fingered, guides, only, planted, words
 from matplotlib.figure import Figure
 
-from rmt_lab import style
 from rmt_lab.bulk import fit_bulk
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.marchenko_pastur import MarchenkoPastur
-from rmt_lab.plotting import describe, plot_layer_grid, plot_scan, plot_spectrum, plot_tail
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.plotting import alt_text, plot_layer_grid, plot_scan, plot_spectrum, plot_tail, style
 from rmt_lab.spectrum import Spectrum
+from rmt_lab.tails import fit_power_law, fix_fingers
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def test_spectrum_under_its_law(ax, singular_values):
     assert f"edge {law.support()[1]:.3g}" in words(ax)
     assert f"threshold {threshold:.3g}" in words(ax)
     assert ("singular value" if singular_values else "eigenvalue") in ax.get_xlabel()
-    assert "3 spikes" in describe(ax)
+    assert "3 spikes" in alt_text(ax)
 
 
 def test_noise_has_nothing_above_it_and_a_given_law_is_drawn_as_it_is(ax):

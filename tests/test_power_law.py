@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.tails import fit_power_law
 
 
 def pareto(n, alpha, rng):
@@ -59,7 +59,7 @@ def test_the_search_finds_what_trying_every_candidate_finds(kind, n, seed):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_search_looks_at_few_tails(kind, monkeypatch):
     """Near-linear time, without a clock: the tails evaluated whole stay a handful as n grows."""
-    from rmt_lab import power_law
+    from rmt_lab.tails import power_law
 
     looked = []
     whole = power_law._Tails.distances

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmt_lab.power_law import fit_power_law
-from rmt_lab.rivals import RIVALS, Rivals, compare
-from rmt_lab.truncated_power_law import fit_truncated_power_law
+from rmt_lab.tails import Rivals, compare, fit_power_law, fit_truncated_power_law
+from rmt_lab.tails.rivals import RIVALS
 
 powerlaw = pytest.importorskip("powerlaw")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmt_lab.roles import ROLES, block_and_role, model_order, role_of, short_name
+from rmt_lab.weights.roles import ROLES, block_and_role, model_order, role_of, short_name
 
 BLOCK = ["query", "key", "value", "attention output", "feed-forward in", "feed-forward out"]
 GATED = ["query", "key", "value", "attention output", "feed-forward gate", "feed-forward in", "feed-forward out"]

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rmt_lab import samples
-from rmt_lab.weights import iter_weights
+from rmt_lab._files import cache_folder
+from rmt_lab.weights import iter_weights, samples
 
 W = np.random.default_rng(0).normal(size=(6, 4))
 
@@ -101,7 +101,7 @@ def test_an_environment_without_pip_says_so(tmp_path, monkeypatch):
 
 def cached_or_skip(name):
     """The real file if it is in the user's cache or may be downloaded."""
-    folder = samples.cache_folder()
+    folder = cache_folder("samples")
     if not os.environ.get("RMT_LAB_NETWORK_TESTS") and not any(folder.glob(f"{name}-*")):
         pytest.skip(f"{name} is not in the cache folder; RMT_LAB_NETWORK_TESTS=1 downloads it")
     return samples.fetch(name)

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import semicircular
 
-from rmt_lab.marchenko_pastur import MarchenkoPastur
-from rmt_lab.semicircle import Semicircle
+from rmt_lab.laws import MarchenkoPastur, Semicircle
 
 few = settings(max_examples=25, deadline=None)
 sigmas = st.floats(1e-3, 1e3)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from rmt_lab import spiked as sp
 from rmt_lab.ensembles import correlated, gaussian, low_rank_plus_noise, orthogonal
-from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.laws import spiked as sp
 
 SIZES = st.integers(5, 5000)
 SIGMA = st.floats(0.01, 100)

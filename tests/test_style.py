@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rmt_lab import plotting, style
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.plotting import describe, plot_alphas, plot_layer_grid, plot_scan, plot_spectrum, plot_tail
-from rmt_lab.power_law import fit_power_law
+from rmt_lab import plotting
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.plotting import alt_text, plot_alphas, plot_layer_grid, plot_scan, plot_spectrum, plot_tail, style
+from rmt_lab.tails import fit_power_law
 
 
 @pytest.fixture
@@ -148,9 +148,9 @@ def test_descriptions_live_as_long_as_the_picture():
     one, two = fig.subplots(1, 2)
     plot_tail([1.0, 2.0, 4.0], ax=one)
     plot_spectrum(gaussian_spectrum(200, 100, rng=0), ax=two)
-    assert describe(fig) == describe(one) + " " + describe(two)
-    assert "alpha" in describe(one)
-    assert describe(Figure()) == describe(object()) == ""
+    assert alt_text(fig) == alt_text(one) + " " + alt_text(two)
+    assert "alpha" in alt_text(one)
+    assert alt_text(Figure()) == alt_text(object()) == ""
     before = len(style._descriptions)
     del fig, one, two
     gc.collect()
@@ -160,7 +160,7 @@ def test_descriptions_live_as_long_as_the_picture():
 def test_pyplot_comes_in_only_without_axes():
     code = (
         "import sys; from matplotlib.figure import Figure; from rmt_lab.plotting import *\n"
-        "from rmt_lab.gaussian_spectra import gaussian_spectrum\n"
+        "from rmt_lab.ensembles import gaussian_spectrum\n"
         "s = gaussian_spectrum(60, 30, rng=0)\n"
         "plot_spectrum(s, ax=Figure().subplots()); plot_layer_grid([s], fig=Figure())\n"
         "assert 'matplotlib.pyplot' not in sys.modules"
@@ -180,4 +180,5 @@ def test_pyplot_comes_in_only_without_axes():
 
 
 def test_public_names():
-    assert all(callable(getattr(plotting, name)) for name in plotting.__all__)
+    assert all(getattr(plotting, name) for name in plotting.__all__)
+    assert all(getattr(plotting, name).__doc__ for name in plotting.__all__ if name.startswith("plot_"))

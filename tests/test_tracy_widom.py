@@ -7,7 +7,7 @@ from scipy.linalg import eigh_tridiagonal, svdvals
 from scipy.special import airy
 from scipy.stats import kstest
 
-from rmt_lab.tracy_widom import TracyWidom, edge_scaling, largest_eigenvalue_p_value
+from rmt_lab.laws import TracyWidom, edge_scaling, largest_eigenvalue_p_value
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rmt_lab import analyze, atlas, fit_power_law, trainings
+from rmt_lab import _files, analyze, atlas, fit_power_law, trainings
 from rmt_lab.explorers import LayerExplorer
-from rmt_lab.marchenko_pastur import MarchenkoPastur
+from rmt_lab.laws import MarchenkoPastur
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_tiny_gpt.py"
 PAGE = Path(__file__).parents[1] / "docs" / "trainings.md"
@@ -26,12 +26,13 @@ def little():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(trainings, "_shipped", lambda: tmp_path)
+    monkeypatch.setattr(_files, "shipped_folder", lambda kind: tmp_path)
+    monkeypatch.setattr(trainings, "shipped_folder", lambda kind: tmp_path)
     return tmp_path
 
 
 def arrays_of(name):
-    with np.load(trainings._shipped() / f"{name}.npz") as f:
+    with np.load(_files.shipped_folder("trainings") / f"{name}.npz") as f:
         return dict(f)
 
 
@@ -177,7 +178,8 @@ def broken(what):
 @pytest.mark.parametrize("what", ["checksum", "shapes", "steps", "not finite", "format", "must be finite and >= 0"])
 def test_a_file_that_is_not_as_it_was_written(what, tmp_path, monkeypatch):
     np.savez(tmp_path / "bad.npz", **broken(what))
-    monkeypatch.setattr(trainings, "_shipped", lambda: tmp_path)
+    monkeypatch.setattr(_files, "shipped_folder", lambda kind: tmp_path)
+    monkeypatch.setattr(trainings, "shipped_folder", lambda kind: tmp_path)
     with pytest.raises(ValueError, match=f"training 'bad' .* cannot be read: .*{what}"):
         trainings.load("bad")
 

@@ -10,8 +10,8 @@ from scipy import optimize, stats
 from scipy.integrate import quad
 from scipy.special import expn, hyperu
 
-from rmt_lab.power_law import fit_power_law
-from rmt_lab.truncated_power_law import _moments, fit_truncated_power_law
+from rmt_lab.tails import fit_power_law, fit_truncated_power_law
+from rmt_lab.tails.truncated import _moments
 
 
 def truncated(n, alpha, rate, seed):

@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from rmt_lab.gaussian_spectra import gaussian_spectrum
-from rmt_lab.goodness import noise_p
-from rmt_lab.power_law import fit_power_law
-from rmt_lab.rivals import Rivals
+from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.spectrum import Spectrum
-from rmt_lab.verdict import RULES, Verdict, verdict
+from rmt_lab.tails import Rivals, fit_power_law
+from rmt_lab.verdict import RULES, Verdict, noise_p, verdict
 
 pytest.importorskip("powerlaw")
 

@@ -9,8 +9,7 @@ import pytest
 
 from rmt_lab import atlas
 from rmt_lab.analysis import analyze
-from rmt_lab.fingers import fix_fingers
-from rmt_lab.power_law import fit_power_law
+from rmt_lab.tails import fit_power_law, fix_fingers
 
 # The atlas keeps singular values in float32: eigenvalues are off by 1.2e-7, relative, alpha by up to 2e-6, and the
 # fitted distribution function, whose slope against ln x is at most alpha - 1, and with it D, by some 2.4e-7 alpha.

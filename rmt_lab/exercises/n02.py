@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..marchenko_pastur import MarchenkoPastur
+from ..laws.marchenko_pastur import MarchenkoPastur
 from . import exercise
 from .answers import agrees, choice, close, near, number
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tracy_widom import TracyWidom, edge_scaling
+from ..laws.tracy_widom import TracyWidom, edge_scaling
 from . import exercise
 from .answers import agrees, choice, close, near, number
 

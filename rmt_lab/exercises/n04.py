@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ensembles import gaussian
+from ..ensembles.matrices import gaussian
 from . import exercise
 from .answers import Array, agrees, choice, close, near, number
 

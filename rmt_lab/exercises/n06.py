@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from .._arrays import Array
 from . import exercise
 from .answers import agrees, choice, close, near, number
-
-Array = npt.NDArray[np.float64]
 
 
 def _hill(x: Array, xmin: float) -> float:

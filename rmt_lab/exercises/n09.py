@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import atlas, trainings
 from ..analysis import analyze
-from ..power_law import fit_power_law
+from ..tails.power_law import fit_power_law
 from . import exercise
 from .answers import Array, agrees, choice, close, near, number
 

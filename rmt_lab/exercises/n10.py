@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..gaussian_spectra import gaussian_spectrum
-from ..power_law import fit_power_law
+from ..ensembles.spectra import gaussian_spectrum
+from ..tails.power_law import fit_power_law
 from . import exercise
 from .answers import Array, agrees, choice, close, near, number, whole
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..analysis import analyze
-from ..explorers.nulls import matched_noise
+from ..ensembles.spectra import matched_noise
 from ..spectrum import Spectrum
 from . import exercise
 from .answers import NotYet, choice, close, kind, near, number, whole

@@ -40,14 +40,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from traitlets import All, Bool, Enum, Float, HasTraits, Int, TraitType, Unicode, observe
 
-from .. import style
-from ..spectrum import _blas
+from .._arrays import one_blas_thread
+from ..plotting import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -120,7 +118,7 @@ class Model(HasTraits):
         """What :meth:`compute` returns for the present parameters."""
         parameters = self.parameters()
         if self._computed is None or self._computed[0] != parameters:
-            with _blas().limit(limits=1, user_api="blas"):  # two threads lose more when busy than they gain when idle
+            with one_blas_thread():  # two threads lose more when busy than they gain when idle
                 self._computed = parameters, self.compute()
         return self._computed[1]
 
@@ -168,34 +166,6 @@ class Model(HasTraits):
                 options = self.options(name)
                 if getattr(self, name) not in options:
                     setattr(self, name, options[0])
-
-
-def axes(fig: Figure) -> Axes:
-    """The only Axes of a figure, emptied, with fixed margins."""
-    return panels(fig, 1)[0]
-
-
-def panels(fig: Figure, *widths: float) -> list[Axes]:
-    """Axes side by side, of these relative widths, emptied, with fixed margins.
-
-    Axis and ticks stay, which take matplotlib as long to make as all else; a layout engine would take longer than both.
-    So have the labels: to look for room beside the ticks takes time, and a label that moves draws the eye.
-    """
-    if len(fig.axes) != len(widths):
-        fig.clear()
-        fig.subplots_adjust(left=0.92 / fig.get_figwidth(), right=0.98, bottom=0.13, top=0.8, wspace=0.3)
-        for ax in np.atleast_1d(fig.subplots(1, len(widths), width_ratios=widths)):
-            ax.locator_params(nbins=5)
-            width, height = ax.get_position().size * fig.get_size_inches()
-            ax.xaxis.set_label_coords(0.5, -0.34 / height)
-            ax.yaxis.set_label_coords(-0.7 / width, 0.5)
-    for ax in fig.axes:
-        for artist in [*ax.lines, *ax.patches, *ax.collections, *ax.texts, *ax.child_axes, ax.get_legend()]:
-            if artist:
-                artist.remove()
-        ax.relim()
-        ax.set_autoscale_on(True)
-    return fig.axes
 
 
 class Code(str):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from .. import ensembles
-from ..backdrop import Noise, noise_behind
-from ..gaussian_spectra import gaussian_spectrum
-from ..marchenko_pastur import MarchenkoPastur
-from ..plotting import plot_spectrum
+from ..ensembles.spectra import gaussian_spectrum
+from ..laws.marchenko_pastur import MarchenkoPastur
+from ..plotting.spectra import Noise, noise_behind, plot_spectrum
+from ..plotting.style import axes
 from ..spectrum import Spectrum
-from .base import Model, axes, choice, number, switch
+from .base import Model, choice, number, switch
 from .view import Explorer
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ class BulkModel(Model):
         name, parameters = ENTRIES[self.entries]
         given = "".join(f"{p:g}, " for p in parameters)
         if name == "gaussian":
-            source, spectrum = "gaussian_spectra import gaussian_spectrum", "gaussian_spectrum(N, M, sigma, rng={})"
+            name, spectrum = "gaussian_spectrum", "gaussian_spectrum(N, M, sigma, rng={})"
         else:
-            source, spectrum = f"ensembles import {name}", f"Spectrum.from_matrix({name}(N, M, {given}sigma, rng={{}}))"
+            spectrum = f"Spectrum.from_matrix({name}(N, M, {given}sigma, rng={{}}))"
         return (
             f"from rmt_lab import MarchenkoPastur, Spectrum, plot_spectrum\n"
-            f"from rmt_lab.{source}\n\n"
+            f"from rmt_lab.ensembles import {name}\n\n"
             f"N, M, sigma = {self.N}, {self.M}, {self.sigma!r}\n"
             f"spectrum = {spectrum.format(self.seed)}\n"
             f"law = MarchenkoPastur(N / M, sigma)\n"

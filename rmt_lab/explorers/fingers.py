@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .. import atlas, style
-from ..fingers import RULES, FingerFit
-from ..gaussian_spectra import gaussian_spectrum
-from ..power_law import Array, PowerLawFit
+from .. import atlas
+from .._arrays import Array
+from ..ensembles.samples import pareto, plant, truncated_pareto
+from ..ensembles.spectra import gaussian_spectrum
+from ..plotting import style
+from ..plotting.tails import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, largest, peel, plot_peeling, with_an_end
+from ..tails.fingers import RULES, FingerFit
+from ..tails.power_law import PowerLawFit
 from .base import choice, number
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers
-from .peeling import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, largest, peel, plant, plot_peeling, with_an_end
-from .tails import pareto, truncated_pareto
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +27,6 @@ SYNTHETIC = {
     "power law": "pareto({n}, alpha=2.5, rng={seed})",
     "eigenvalues of Gaussian noise": "gaussian_spectrum({n}, {n}, rng={seed}).eigenvalues",
 }
-_HOMES = {"pareto": "explorers.tails", "truncated_pareto": "explorers.tails", "gaussian_spectrum": "gaussian_spectra"}
 _VALUES = "all values"  # instead of a role
 
 
@@ -109,23 +110,22 @@ class FingerModel(LayerChoice):
             plausible = round(fit.scaled_D, 2) <= PLAUSIBLE
             seen += ". " if plausible else f": 95 % of power laws have less than {PLAUSIBLE}. "
         seen += _rule_in_words(ruled, self.rule)
-        return seen + (f" With an end the same tail has D√n = {end.D * end.n_tail**0.5:.2f}." if end else "")
+        return seen + (f" With an end the same tail has D√n = {end.scaled_D:.2f}." if end else "")
 
     def code(self) -> str:
         """From the values to the picture."""
-        imports, head = ["peel", "plot_peeling"], ""
         if self.model not in SYNTHETIC:
             head = "from rmt_lab import atlas\n"
             x = f"atlas.load({self.model!r})[{self.key()!r}].spectrum.nonzero_eigenvalues"
         else:
             x = SYNTHETIC[self.model].format(n=_SIZE, seed=self.seed)
             name = x.partition("(")[0]
-            head = f"from rmt_lab.{_HOMES[name]} import {name}\n"
+            head = f"from rmt_lab.ensembles{'' if name == 'gaussian_spectrum' else '.samples'} import {name}\n"
         if self.planted:
-            imports.append("plant")
+            head += "from rmt_lab.ensembles.samples import plant\n"
             x = f"plant({x}, fingers={self.planted})"
         return (
-            f"{head}from rmt_lab.explorers.peeling import {', '.join(sorted(imports))}\n\n"
+            f"{head}from rmt_lab.plotting import peel, plot_peeling\n\n"
             f"x = {x}\n"
             f"peeling = peel(x, rule={self.rule!r})\n"
             f"plot_peeling(peeling, k={self.dropped()}, name={self.name()!r})\n"

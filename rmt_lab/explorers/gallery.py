@@ -9,10 +9,27 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from .bulk import BulkExplorer
+from .edge import EdgeExplorer
+from .fingers import FingerExplorer
+from .heavy_tail import HeavyTailExplorer
+from .layer import LayerExplorer
+from .power_law import PowerLawExplorer
+from .spike import SpikeExplorer
+from .training import TrainingExplorer
 from .view import Explorer
 
-#: The order of the course; what is not named here comes last.
-_ORDER = ("Bulk", "Edge", "Spike", "HeavyTail", "PowerLaw", "Finger", "Layer", "Training")
+#: The explorers, in the order of the course.
+KINDS: tuple[type[Explorer], ...] = (
+    BulkExplorer,
+    EdgeExplorer,
+    SpikeExplorer,
+    HeavyTailExplorer,
+    PowerLawExplorer,
+    FingerExplorer,
+    LayerExplorer,
+    TrainingExplorer,
+)
 
 
 def gallery() -> Gallery:
@@ -41,7 +58,7 @@ class Gallery(widgets.Tab):
     """
 
     def __init__(self) -> None:
-        self._kinds = {_title(kind): kind for kind in _kinds()}
+        self._kinds = {_title(kind): kind for kind in KINDS}
         self.explorers: dict[str, Explorer] = {}
         super().__init__([widgets.VBox() for _ in self._kinds], titles=self.names, selected_index=0)
         self.observe(self._open, "selected_index")
@@ -73,14 +90,6 @@ class Gallery(widgets.Tab):
         asked.layout.flex, asked.layout.max_width = "1 1 360px", "720px"
         beside = widgets.HBox([explorer, asked], layout={"flex_flow": "row wrap", "grid_gap": "0 40px"})
         self.children[index].children = (_html("h3", [idea]), beside)
-
-
-def _kinds() -> list[type[Explorer]]:
-    from .. import explorers
-
-    kinds = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
-    place = {f"{name}Explorer": i for i, name in enumerate(_ORDER)}
-    return sorted(kinds, key=lambda kind: place.get(kind.__name__, len(place)))
 
 
 def _title(kind: type[Explorer]) -> str:

@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import style
-from ..ensembles import pareto
-from ..marchenko_pastur import MarchenkoPastur
-from ..plotting import plot_spectrum, plot_tail
-from ..power_law import PowerLawFit, fit_power_law
+from ..ensembles.matrices import pareto
+from ..laws.marchenko_pastur import MarchenkoPastur
+from ..plotting.spectra import HEAVY_TAIL_SIZE, plot_heavy_tail
 from ..spectrum import Spectrum
-from .base import Model, number, panels
+from ..tails.power_law import PowerLawFit, fit_power_law
+from .base import Model, number
 from .view import Explorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_SIZE = (11.0, 5.0)  # inches
+
 _LIGHT = 4.0  # from this tail index on the largest eigenvalue of a large matrix stays at the edge
 
 
@@ -30,56 +29,6 @@ class HeavyTail(NamedTuple):
     spectrum: Spectrum
     fit: PowerLawFit
     edge: float
-
-
-def plot_heavy_tail(spectrum: Spectrum, fit: PowerLawFit, mu: float, fig: Figure | None = None) -> Figure:
-    """A spectrum over the noise law of its variance, beside its tail with the fitted and the theoretical power law.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-        Of a matrix whose entries have variance 1.
-    fit : PowerLawFit
-        Of its eigenvalues.
-    mu : float
-        Tail index of the entries, P(|w| > t) ~ t^-mu. Below 4 the theory for large matrices is alpha = mu/2 + 1.
-    fig : Figure, optional
-
-    Examples
-    --------
-    >>> from matplotlib.figure import Figure
-    >>> W = pareto(400, 200, mu=1.5, rng=0)
-    >>> spectrum = Spectrum.from_matrix(W / W.std())
-    >>> fig = plot_heavy_tail(spectrum, fit_power_law(spectrum.nonzero_eigenvalues), 1.5, Figure((10, 5)))
-    >>> fig.axes[1].get_title("left")
-    'α = 1.77 on the largest 101'
-    """
-    if fig is None:
-        import matplotlib.pyplot as plt
-
-        fig = plt.figure(figsize=_SIZE)
-    left, right = panels(fig, 1.1, 1)
-    law, values = MarchenkoPastur(spectrum.Q), spectrum.nonzero_eigenvalues
-    plot_spectrum(spectrum, law, left)
-    beyond = np.count_nonzero(values > law.upper_edge)
-    seen = f"{beyond or 'none'} of {spectrum.M} eigenvalues beyond the edge"
-    left.set_title(style.sentence("", seen), loc="left", fontsize=style.TITLE, pad=44)
-
-    x = np.linspace(law.lower_edge, law.upper_edge, 300)[:-1]
-    right.plot(x, law.sf(x), "-.", color=style.NOISE, linewidth=2.5, label="Marchenko-Pastur")
-    if mu < _LIGHT:
-        ends = np.array([fit.xmin, values[-1]])
-        share = np.mean(values >= fit.xmin) * (ends / fit.xmin) ** (-mu / 2)
-        right.plot(ends, share, ":", color=style.GUIDE, linewidth=3, label=f"theory, α = {mu / 2 + 1:.2f}")
-    plot_tail(spectrum, fit, right)
-    lines, labels = right.get_legend_handles_labels()
-    labels = [label.split(":")[0] for label in labels]  # four short labels in two rows
-    right.legend(
-        lines, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=style.SMALL, frameon=False,
-        borderaxespad=0.3, columnspacing=1.4, labelspacing=0.3,
-    )  # fmt: skip
-    right.set_title(f"α = {fit.alpha:.2f} on the largest {fit.n_tail}", loc="left", fontsize=style.TITLE, pad=44)
-    return fig
 
 
 class HeavyTailModel(Model):
@@ -97,7 +46,7 @@ class HeavyTailModel(Model):
         "light, μ = 6": {"mu": 6.0},
         "square": {"Q": 1.0},
     }
-    figsize = _SIZE
+    figsize = HEAVY_TAIL_SIZE
 
     @property
     def N(self) -> int:
@@ -134,7 +83,7 @@ class HeavyTailModel(Model):
         return (
             "from rmt_lab import Spectrum, fit_power_law\n"
             "from rmt_lab.ensembles import pareto\n"
-            "from rmt_lab.explorers.heavy_tail import plot_heavy_tail\n\n"
+            "from rmt_lab.plotting import plot_heavy_tail\n\n"
             f"N, M, mu = {self.N}, {self.M}, {self.mu!r}\n"
             f"W = pareto(N, M, mu, rng={self.seed})\n"
             "spectrum = Spectrum.from_matrix(W / W.std())\n"

@@ -10,22 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from .. import atlas, style
-from ..analysis import analyze
+from .. import atlas
+from ..analysis import analyze, spectral_distance
 from ..atlas import Layer
-from ..metrics import spectral_distance
+from ..ensembles.spectra import MOST_ENTRIES, MU, NULLS, noise_of_seed, scaled_to
 from ..phases import phase
+from ..plotting import style
+from ..plotting.spectra import VIEWS, plot_against, values_seen
+from ..plotting.style import axes
 from ..spectrum import Spectrum
-from .base import axes, choice, number
-from .layer_choice import (
-    MOST_BLOCKS,
-    LayerChoice,
-    LayerChoiceExplorer,
-    Layers,
-    atlas_layers,
-    source_layers,
-)
-from .nulls import MOST_ENTRIES, MU, NULLS, VIEWS, noise_of_seed, plot_against, scaled_to, values_seen
+from .base import choice, number
+from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers, atlas_layers, source_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,8 +138,8 @@ class LayerModel(LayerChoice):
             null = f"matched_noise(spectrum, {mu}rng={self.seed})"
         lines = ["from rmt_lab import analyze" + ("" if own else ", atlas")]
         lines += ["from rmt_lab.analysis import layers_of"] * own
-        names = ["matched_noise"] * ("matched" in null) + ["plot_against"]
-        lines += [f"from rmt_lab.explorers.nulls import {', '.join(names)}", ""]
+        lines += ["from rmt_lab.ensembles import matched_noise"] * ("matched" in null)
+        lines += ["from rmt_lab.plotting import plot_against", ""]
         seed = f", rng={self.seed}" * bool(self.seed)
         lines += [f"layer = next(layers_of({self.source}, layers=[{self.layer().layer_id}]{seed}))" if own else
                   f"layer = atlas.load({self.model!r})[{self.key()!r}]"]  # fmt: skip

@@ -11,14 +11,16 @@ import ipywidgets as widgets
 import numpy as np
 
 from .. import atlas
+from .._arrays import Array
 from .._repr import html_table
-from ..gaussian_spectra import gaussian_spectrum
-from ..power_law import Array, PowerLawFit, Scan, fit_power_law
-from ..truncated_power_law import TruncatedPowerLawFit
+from ..ensembles.samples import bulk_and_tail, pareto, truncated_pareto
+from ..ensembles.spectra import gaussian_spectrum
+from ..plotting.tails import FIGSIZE, Choice, beside, plot_choice
+from ..tails.power_law import PowerLawFit, fit_power_law
+from ..tails.search import Scan
+from ..tails.truncated import TruncatedPowerLawFit
 from .base import choice, number, switch
 from .idle import IdleExplorer, IdleModel
-from .tails import bulk_and_tail, pareto, truncated_pareto
-from .xmin import FIGSIZE, Choice, beside, plot_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -99,16 +101,16 @@ class PowerLawModel(IdleModel):
             head, x = "from rmt_lab import atlas\n", f"atlas.load({model!r})[{layer!r}].spectrum.nonzero_eigenvalues"
         elif self.data in WITH_ALPHA:
             name = WITH_ALPHA[self.data].__name__
-            head = f"from rmt_lab.explorers.tails import {name}\n"
+            head = f"from rmt_lab.ensembles.samples import {name}\n"
             x = f"{name}({self.n}, {self.alpha:g}, rng={self.seed})"
         elif self.data == "lognormal":
             head, x = "import numpy as np\n\n", f"np.exp(np.random.default_rng({self.seed}).standard_normal({self.n}))"
         else:
-            head = "from rmt_lab.gaussian_spectra import gaussian_spectrum\n"
+            head = "from rmt_lab.ensembles import gaussian_spectrum\n"
             x = f"gaussian_spectrum({2 * self.n}, {self.n}, rng={self.seed}).eigenvalues"
         known = f", alpha={self.alpha:g}" if self.data in WITH_ALPHA else ""
         return (
-            f"{head}from rmt_lab.explorers.xmin import choose, plot_choice\n\n"
+            f"{head}from rmt_lab.plotting import choose, plot_choice\n\n"
             f"x = {x}\n"
             f"found = choose(x, size={self._size()})\n"
             f"plot_choice(found, truncated={self.truncated}{known})\n"

@@ -7,24 +7,20 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from .. import style
-from ..backdrop import noise_behind
-from ..ensembles import gaussian, orthogonal
-from ..marchenko_pastur import MarchenkoPastur
-from ..plotting import plot_spectrum
+from .._arrays import Array
+from ..ensembles.matrices import gaussian, orthogonal
+from ..laws.marchenko_pastur import MarchenkoPastur
+from ..laws.spiked import spike_eigenvalue, spike_overlaps, spike_threshold
+from ..plotting.spectra import SPIKE_SIZE, noise_behind, plot_spike
 from ..spectrum import Spectrum
-from ..spiked import spike_eigenvalue, spike_overlaps, spike_threshold
-from .base import Model, number, panels
+from .base import Model, number
 from .view import Explorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = npt.NDArray[np.float64]
 
-_SIZE = (10.0, 5.0)  # inches
 _STRONGEST = 2.5  # theta over its threshold
 
 
@@ -35,64 +31,6 @@ class Spike(NamedTuple):
     theta: float
     overlaps: tuple[float, float]
     threshold: float
-
-
-def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], fig: Figure | None = None) -> Figure:
-    """A spectrum with the predicted place of its spike, beside the overlaps of W's singular vectors with the signal's.
-
-    Parameters
-    ----------
-    spectrum : Spectrum
-        Of W = noise + theta u v^T, noise of unit variance.
-    theta : float
-        On the scale of W.
-    overlaps : tuple of two floats
-        Squared overlaps of the first left singular vector with u, and of the first right one with v.
-    fig : Figure, optional
-
-    Examples
-    --------
-    >>> from matplotlib.figure import Figure
-    >>> from rmt_lab.ensembles import low_rank_plus_noise
-    >>> s = Spectrum.from_matrix(low_rank_plus_noise(400, 200, theta=30.0, rng=0))
-    >>> [ax.get_title("left") for ax in plot_spike(s, 30.0, (0.6, 0.7), Figure((10, 5))).axes]
-    ['1 spike stands above the noise edge', '70% of v, 60% of u']
-    """
-    if fig is None:
-        import matplotlib.pyplot as plt
-
-        fig = plt.figure(figsize=_SIZE)
-    N, M = spectrum.N, spectrum.M
-    critical = spike_threshold(N, M)
-    left, right = panels(fig, 2.1, 1)
-
-    predicted, farthest = (float(x) for x in spike_eigenvalue([theta, _STRONGEST * critical], N, M))
-    if theta > critical:
-        label = f"predicted {predicted:.3g}"
-        left.axvline(predicted, ymax=0.6, color=style.OUTLIER, linestyle="--", linewidth=2, label=label)
-    law = MarchenkoPastur(N / M)
-    plot_spectrum(spectrum, law, left)
-    seen = left.get_title("left")
-    left.set_title(seen, loc="left", fontsize=style.TITLE, pad=44)  # in place, whatever rows the legend has
-    low, high = law.lower_edge - 0.08 * farthest, 1.08 * farthest  # for any theta, so that the bulk stays in its place
-    left.set_xlim(min(low, left.get_xlim()[0]), max(high, left.get_xlim()[1]))
-
-    x = np.linspace(0, max(_STRONGEST, theta / critical), 200)
-    for curve, found, marker, line, name in zip(
-        spike_overlaps(x * critical, N, M), overlaps, "so", ("--", "-"), "uv", strict=True
-    ):
-        right.plot(x, curve, line, color=style.OUTLIER, linewidth=2.5)
-        right.plot(theta / critical, found, marker, color=style.MEASURED, markeredgecolor="black", markersize=10)
-        below = (name == "u") == (overlaps[0] <= overlaps[1])  # so that the names stay apart where the marks do not
-        right.annotate(
-            name, (theta / critical, found), xytext=(10, -14 if below else 3), textcoords="offset points",
-            fontsize=style.LABEL,
-        )  # fmt: skip
-    right.set(xlim=(0, x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
-    seen = f"{overlaps[1]:.0%} of v, {overlaps[0]:.0%} of u"
-    description = f"Squared overlap of singular vectors against the signal's strength. {seen}."
-    style.finish(right, seen, "signal θ / threshold θc", "squared overlap (lines: theory)", description)
-    return fig
 
 
 class SpikeModel(Model):
@@ -111,7 +49,7 @@ class SpikeModel(Model):
         "long": {"Q": 10.0},
         "tiny": {"M": 20},
     }
-    figsize = _SIZE
+    figsize = SPIKE_SIZE
 
     @property
     def N(self) -> int:
@@ -163,8 +101,8 @@ class SpikeModel(Model):
             "import numpy as np\n"
             "from rmt_lab import Spectrum\n"
             "from rmt_lab.ensembles import low_rank_plus_noise, orthogonal\n"
-            "from rmt_lab.explorers.spike import plot_spike\n"
-            "from rmt_lab.spiked import spike_threshold\n\n"
+            "from rmt_lab.laws import spike_threshold\n"
+            "from rmt_lab.plotting import plot_spike\n\n"
             f"N, M, rng = {self.N}, {self.M}, np.random.default_rng({self.seed})\n"
             f"theta = {self.strength!r} * spike_threshold(N, M)\n"
             "u, v = orthogonal(N, 1, rng), orthogonal(M, 1, rng)\n"

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .. import style, trainings
+from .. import trainings
+from ..plotting import style
+from ..plotting.tails import PLAUSIBLE
+from ..plotting.trainings import FIGSIZE, VIEWS, Followed, beyond, follow, noise_alphas, plot_training
 from .base import choice, number
-from .following import FIGSIZE, VIEWS, Followed, beyond, follow, noise_alphas, plot_training
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers, by_role
-from .peeling import PLAUSIBLE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,7 +90,7 @@ class TrainingModel(LayerChoice):
         noise = f", rng={self.seed}" if self.view == VIEWS[2] else ""
         return (
             "from rmt_lab import trainings\n"
-            "from rmt_lab.explorers.following import follow, plot_training\n\n"
+            "from rmt_lab.plotting import follow, plot_training\n\n"
             f"training = trainings.load({self.model!r})\n"
             f"followed = follow(training, {self.layer().name!r})\n"
             f"plot_training(followed, step={self.step()}, view={self.view!r}{noise})\n"

@@ -1,0 +1,291 @@
+"""How levels repel each other and how vectors spread: the fine structure of a random matrix.
+
+Levels here are eigenvalues (or singular values) in any unit. Unfolded, so that their mean spacing is 1, those of a
+random matrix have spacings that follow Wigner's surmise whatever the density is, where independent levels have an
+exponential law: levels that repel each other are no sign of structure. The eigenvectors of a random matrix spread over
+all components alike (Porter-Thomas).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gamma, gammainc, gammaincc, gammaincinv
+
+from .._arrays import Array
+
+Rng = np.random.Generator | int | None
+
+
+def unfold(x: npt.ArrayLike, law: Any = None, degree: int = 9) -> Array:
+    """Levels on a scale where their mean spacing is 1: n F(x), ascending.
+
+    F is the cdf of the given law, for instance ``MarchenkoPastur(Q, sigma)``, outside of whose support levels pile up
+    at 0 or n; without a law a polynomial fitted to the staircase of the n levels themselves, of a degree far below n,
+    or it would follow every spacing.
+
+    Parameters
+    ----------
+    x : array of n levels, in any order
+    law : object with a method ``cdf``, optional
+    degree : int, default 9
+        Of the polynomial; not used with a law.
+
+    Raises
+    ------
+    ValueError
+        If x is not a list of at least 3 finite levels, or without a law has no more than 2 * degree of them.
+
+    Examples
+    --------
+    >>> unfold([0.1, 0.4, 0.7, 0.9], law=SpacingLaw(beta=0)).round(2)
+    array([0.38, 1.32, 2.01, 2.37])
+    """
+    x = _levels(x)
+    if law is not None:
+        return np.asarray(len(x) * law.cdf(x))
+    if len(x) <= 2 * degree:
+        raise ValueError(f"x holds {len(x)} levels; a polynomial of degree={degree} needs more than {2 * degree}")
+    staircase = np.arange(len(x)) + 0.5
+    return np.polynomial.Chebyshev.fit(x, staircase, degree)(x)
+
+
+def spacings(x: npt.ArrayLike, law: Any = None, degree: int = 9) -> Array:
+    """Nearest-neighbour spacings of the unfolded levels, of mean 1, in the order of the levels; see :func:`unfold`.
+
+    Without a law the outer tenth of the levels at either end is left out, where a polynomial follows them badly.
+
+    Examples
+    --------
+    >>> from rmt_lab.ensembles.spectra import gaussian_ensemble_eigenvalues
+    >>> s = spacings(gaussian_ensemble_eigenvalues(2000, rng=0))
+    >>> (s < 0.5).mean().round(2), SpacingLaw(beta=1).cdf(0.5).round(2), SpacingLaw(beta=0).cdf(0.5).round(2)
+    (np.float64(0.2), np.float64(0.18), np.float64(0.39))
+    """
+    unfolded = unfold(x, law, degree)
+    if law is None:
+        cut = len(unfolded) // 10
+        unfolded = unfolded[cut : len(unfolded) - cut]
+    s = np.diff(unfolded)
+    if not s.mean() > 0:
+        raise ValueError("the levels of x coincide after unfolding: do they lie in the support of law?")
+    return s / s.mean()
+
+
+@dataclass(frozen=True)
+class SpacingLaw:
+    """The law of unfolded spacings s: Wigner's surmise p(s) = a s^beta exp(-b s^2), or exp(-s) for beta = 0 (Poisson).
+
+    a and b make the total and the mean 1: pi/2 and pi/4 for beta = 1. Exact for 2 x 2 Gaussian matrices, and to a few
+    per cent for large ones. Source: Wigner (1957); Mehta (2004), section 1.5.
+
+    Parameters
+    ----------
+    beta : {0, 1, 2, 4}
+        Repulsion: 0 for independent levels, 1 for real symmetric matrices (also W^T W of a real W), 2 for complex
+        Hermitian and 4 for symplectic ones.
+
+    Raises
+    ------
+    ValueError
+        If beta is another number.
+
+    Examples
+    --------
+    >>> SpacingLaw(beta=1).pdf([0.0, 1.0]).round(4)
+    array([0.    , 0.7162])
+    """
+
+    beta: int
+
+    def __post_init__(self) -> None:
+        if self.beta not in (0, 1, 2, 4):
+            raise ValueError(f"beta={self.beta!r}; allowed are 0 (Poisson), 1 (GOE), 2 (GUE) and 4 (GSE)")
+
+    @property
+    def _power(self) -> int:
+        return 2 if self.beta else 1
+
+    @property
+    def _b(self) -> float:
+        k = self._power
+        return float((gamma((self.beta + 2) / k) / gamma((self.beta + 1) / k)) ** k)
+
+    def pdf(self, s: npt.ArrayLike) -> Array:
+        """Density at s."""
+        k, b, s = self._power, self._b, np.asarray(s, dtype=np.float64)
+        a = k * b ** ((self.beta + 1) / k) / gamma((self.beta + 1) / k)
+        positive = np.clip(s, 0, None)
+        return np.where(s < 0, 0.0, a * positive**self.beta * np.exp(-b * positive**k))[()]
+
+    def cdf(self, s: npt.ArrayLike) -> Array:
+        """Probability of a spacing <= s."""
+        return gammainc((self.beta + 1) / self._power, self._b * np.clip(s, 0, None) ** self._power)[()]
+
+    def sf(self, s: npt.ArrayLike) -> Array:
+        """Probability of a spacing > s."""
+        return gammaincc((self.beta + 1) / self._power, self._b * np.clip(s, 0, None) ** self._power)[()]
+
+    def ppf(self, p: npt.ArrayLike) -> Array:
+        """The s at which cdf(s) = p."""
+        return ((gammaincinv((self.beta + 1) / self._power, p) / self._b) ** (1 / self._power))[()]
+
+    def rvs(self, size: int | tuple[int, ...] | None = None, rng: Rng = None) -> Array:
+        """Independent draws, by inversion."""
+        return self.ppf(np.random.default_rng(rng).random(size))
+
+    def support(self) -> tuple[float, float]:
+        """0 and infinity."""
+        return 0.0, float("inf")
+
+    def mean(self) -> float:
+        """1."""
+        return 1.0
+
+    def var(self) -> float:
+        """Gamma((beta+3)/k) Gamma((beta+1)/k) / Gamma((beta+2)/k)^2 - 1, k = 2, or 1 for beta = 0."""
+        beta, k = self.beta, self._power
+        return float(gamma((beta + 3) / k) * gamma((beta + 1) / k) / gamma((beta + 2) / k) ** 2 - 1)
+
+
+def spacing_ratios(x: npt.ArrayLike) -> Array:
+    """r_i = min(s_i, s_{i+1}) / max(s_i, s_{i+1}) of consecutive spacings s_i: between 0 and 1, without unfolding.
+
+    The mean over a large spectrum is :data:`MEAN_RATIO`: 0.386 for independent levels, 0.531 for a real random matrix.
+    Source: Oganesyan & Huse (2007); Atas, Bogomolny, Giraud & Roux (2013).
+
+    Raises
+    ------
+    ValueError
+        If x is not a list of at least 3 finite levels, or three of them coincide (zero eigenvalues are to be left out).
+
+    Examples
+    --------
+    >>> spacing_ratios([1.0, 2.0, 4.0, 5.0])
+    array([0.5, 0.5])
+    """
+    s = np.diff(_levels(x))
+    larger = np.maximum(s[1:], s[:-1])
+    if not larger.all():
+        raise ValueError(f"x holds {(larger == 0).sum() + 2} or more equal levels; ratios need distinct ones")
+    return np.minimum(s[1:], s[:-1]) / larger
+
+
+MEAN_RATIO = {0: 2 * math.log(2) - 1, 1: 0.5307, 2: 0.5996, 4: 0.6744}
+"""Mean of the spacing ratio by beta, as in :class:`SpacingLaw`; measured by Atas et al. (2013), exact for beta = 0."""
+
+
+def ratio_pdf(r: npt.ArrayLike, beta: int) -> Array:
+    """Density of the spacing ratio on 0 .. 1: 2 (r + r^2)^beta / (Z (1 + r + r^2)^(1 + 3 beta / 2)), 0 outside.
+
+    Exact for 3 x 3 Gaussian matrices, close for large ones; 2 / (1 + r)^2 for independent levels (beta = 0), exactly.
+    Source: Atas, Bogomolny, Giraud & Roux (2013), equation 7. Raises ``ValueError`` if beta is not 0, 1, 2 or 4.
+
+    Examples
+    --------
+    >>> ratio_pdf([0.0, 1.0], beta=1).round(3), ratio_pdf([0.0, 1.0], beta=0)
+    (array([0.   , 0.866]), array([2. , 0.5]))
+    """
+    norms = {1: 8 / 27, 2: 4 * np.pi / (81 * np.sqrt(3)), 4: 4 * np.pi / (729 * np.sqrt(3))}
+    if beta not in (0, *norms):
+        raise ValueError(f"beta={beta!r}; allowed are 0 (Poisson), 1 (GOE), 2 (GUE) and 4 (GSE)")
+    r = np.asarray(r, dtype=np.float64)
+    inside = np.where((r >= 0) & (r <= 1), r, 0)
+    if beta == 0:
+        density = 2 / (1 + inside) ** 2
+    else:
+        density = 2 / norms[beta] * (inside + inside**2) ** beta / (1 + inside + inside**2) ** (1 + 1.5 * beta)
+    return np.where(inside == r, density, 0.0)[()]
+
+
+def participation_ratio(V: npt.ArrayLike) -> Array:
+    """How many components each vector spreads over: (sum |v|^2)^2 / sum |v|^4, from 1 to n.
+
+    A random real vector has (n + 2) / 3 in the sense of 1 / mean(sum v^4), a complex one (n + 1) / 2. V has shape
+    (n, k), vectors as columns as ``numpy.linalg.eigh`` returns them, or (n,). Raises ``ValueError`` if a vector is zero
+    or not finite.
+
+    Examples
+    --------
+    >>> participation_ratio([[1.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    array([1., 4.])
+    """
+    v2 = _squares(V)
+    return (1 / np.sum(v2**2, axis=0))[()]
+
+
+def localisation(V: npt.ArrayLike) -> Array:
+    """How much more localised each real vector is than random ones, in their standard deviations.
+
+    z = (P - 3 / (n + 2)) / sqrt(24 (n - 1) / ((n + 2)^2 (n + 4) (n + 6))), P = sum v^4 of a vector of length 1, with
+    the exact mean and variance of P for a uniformly random direction. V has shape (n, k), vectors as columns, or (n,).
+    Raises ``ValueError`` if a vector is zero, not finite or has a single component.
+
+    Examples
+    --------
+    >>> from rmt_lab.ensembles import orthogonal
+    >>> localisation(np.c_[orthogonal(100, 2, rng=0), np.eye(100)[0]]).round(1)
+    array([ -0.5,  -1.1, 213.2])
+    """
+    v2 = _squares(V)
+    n = len(v2)
+    if n < 2:
+        raise ValueError(f"V has shape {np.shape(V)}; a vector with a single component has nowhere to spread to")
+    sd = np.sqrt(24 * (n - 1) / ((n + 2) ** 2 * (n + 4) * (n + 6)))
+    return ((np.sum(v2**2, axis=0) - 3 / (n + 2)) / sd)[()]
+
+
+def porter_thomas_pdf(x: npt.ArrayLike, beta: int = 1) -> Array:
+    """Density of x = n |v_i|^2, v_i a component of a random unit vector, as n -> infinity: chi-square scaled to mean 1.
+
+    exp(-x/2) / sqrt(2 pi x) for real vectors (beta = 1), exp(-x) for complex ones (beta = 2). Source: Porter & Thomas
+    (1956). Raises ``ValueError`` if beta is neither.
+
+    Examples
+    --------
+    >>> porter_thomas_pdf([0.5, 1.0]).round(3)
+    array([0.439, 0.242])
+    """
+    _check_vectors(beta)
+    x = np.asarray(x, dtype=np.float64)
+    positive = np.where(x > 0, x, np.nan)
+    density = np.exp(-positive / 2) / np.sqrt(2 * np.pi * positive) if beta == 1 else np.exp(-positive)
+    return np.where(x > 0, density, 0.0)[()]
+
+
+def porter_thomas_cdf(x: npt.ArrayLike, beta: int = 1) -> Array:
+    """Probability of a component n |v_i|^2 <= x, see :func:`porter_thomas_pdf`.
+
+    Examples
+    --------
+    >>> porter_thomas_cdf(1.0).round(4), porter_thomas_cdf(1.0, beta=2).round(4)
+    (np.float64(0.6827), np.float64(0.6321))
+    """
+    _check_vectors(beta)
+    return gammainc(beta / 2, beta * np.clip(x, 0, None) / 2)[()]
+
+
+def _check_vectors(beta: int) -> None:
+    if beta not in (1, 2):
+        raise ValueError(f"beta={beta!r}; allowed are 1 (real vectors) and 2 (complex ones)")
+
+
+def _levels(x: npt.ArrayLike) -> Array:
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim != 1 or len(x) < 3 or not np.isfinite(x).all():
+        raise ValueError(f"x has shape {x.shape}; a list of at least 3 finite levels is needed")
+    return np.sort(x)
+
+
+def _squares(V: npt.ArrayLike) -> Array:
+    """|v|^2 of every component, each column divided by its sum."""
+    size = np.abs(np.asarray(V))
+    largest = size.max(axis=0, initial=0)
+    if size.ndim not in (1, 2) or not np.all((largest > 0) & (largest < np.inf)):
+        raise ValueError(f"V has shape {size.shape}; columns that are finite and not zero are needed")
+    v2 = (size / largest) ** 2  # cannot overflow
+    return v2 / v2.sum(axis=0)

@@ -1,0 +1,60 @@
+"""The pictures: every function takes an Axes, draws what was measured against what it is compared with, and returns it.
+
+Blue is measured, red is noise, orange the power law, violet spikes and fingers, grey guides. Titles say what is seen;
+:func:`alt_text` gives the same in words, for readers who do not see the picture. Without an Axes a function opens a
+pyplot figure of its own, which a notebook shows.
+"""
+
+from .models import plot_alphas, plot_layer_grid
+from .spectra import plot_against, plot_heavy_tail, plot_largest, plot_spectrum, plot_spike
+from .style import (
+    EIGENVALUE,
+    FIT,
+    GUIDE,
+    MEASURED,
+    MODELS,
+    NOISE,
+    OUTLIER,
+    PALETTE,
+    SINGULAR_VALUE,
+    alt_text,
+    finish,
+    guide,
+    level,
+    plain_log_ticks,
+)
+from .tails import choose, peel, plot_choice, plot_fingers, plot_peeling, plot_scan, plot_tail
+from .trainings import follow, plot_training
+
+__all__ = [
+    "EIGENVALUE",
+    "FIT",
+    "GUIDE",
+    "MEASURED",
+    "MODELS",
+    "NOISE",
+    "OUTLIER",
+    "PALETTE",
+    "SINGULAR_VALUE",
+    "alt_text",
+    "choose",
+    "finish",
+    "follow",
+    "guide",
+    "level",
+    "peel",
+    "plain_log_ticks",
+    "plot_against",
+    "plot_alphas",
+    "plot_choice",
+    "plot_fingers",
+    "plot_heavy_tail",
+    "plot_largest",
+    "plot_layer_grid",
+    "plot_peeling",
+    "plot_scan",
+    "plot_spectrum",
+    "plot_spike",
+    "plot_tail",
+    "plot_training",
+]

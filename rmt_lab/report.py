@@ -1,0 +1,97 @@
+"""A model's table as text, and figures of it in a folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .analysis import Options, layers_of
+from .plotting import alt_text
+from .plotting.spectra import plot_spectrum
+from .plotting.tails import plot_tail
+
+_SHOWN = [
+    "name",
+    "N",
+    "M",
+    "alpha",
+    "sigma",
+    "D",
+    "num_pl_spikes",
+    "raw_alpha",
+    "num_fingers",
+    "num_spikes",
+    "stable_rank",
+]
+
+
+def table(details: pd.DataFrame) -> str:
+    """The columns that fit a terminal, one row a layer; a failed layer shows its status."""
+    shown = [c for c in [*_SHOWN, "verdict"] if c in details]
+    shown = [c for c in shown if not details[c].isna().all() or c in ("alpha", "name")]
+    ok = details["status"] == "success"
+    lines = details.loc[ok, shown].to_string(float_format=lambda v: f"{v:.3g}" if abs(v) < 1 else f"{v:.2f}")
+    failed = [f"{row['name']}: {row['status']}" for _, row in details[~ok].iterrows()]
+    return "\n".join([*([lines] if ok.any() else []), *failed])
+
+
+def summary(details: pd.DataFrame) -> str:
+    """Two sentences about the alphas of a table."""
+    ok = details[details["status"] == "success"]
+    if ok.empty:
+        return f"None of {len(details)} layers could be analysed."
+    text = f"{len(ok)} of {len(details)} layers analysed; mean alpha {ok['raw_alpha'].mean():.2f}, "
+    text += f"{(ok['raw_alpha'] > 8).sum()} above 8."
+    if ok["num_fingers"].notna().any():
+        fixed = ok[ok["num_fingers"] > 0]
+        text += (
+            f" Fingers fixed: mean alpha {ok['alpha'].mean():.2f}, {(ok['alpha'] > 8).sum()} above 8; "
+            f"{ok['num_fingers'].sum()} eigenvalues dropped in {len(fixed)} layers, "
+            f"to a better fit in {(fixed['clipping'] == 'better fit').sum()} of them."
+        )
+    return text
+
+
+def plot_layers(source: Any, details: pd.DataFrame, folder: Path) -> None:
+    """One picture per layer that a table describes: its spectrum against noise, and its tail with the power law.
+
+    The power law is fitted with the options of the table, so that the pictures show its figures.
+
+    Parameters
+    ----------
+    source
+        What the table was made from.
+    details : DataFrame
+        Of :func:`rmt_lab.analyze`; layers that failed have no picture.
+    folder : Path
+        Made if need be.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    options = Options(**details.attrs["options"])
+    drawn = [int(i) for i in details.loc[details["status"] == "success", "layer_id"]]
+    for layer in layers_of(source, drawn, options.split_qkv) if drawn else ():
+        figure = new_canvas(12)
+        left, right = figure.subplots(1, 2)
+        plot_spectrum(layer.spectrum, ax=left)
+        plot_tail(layer.spectrum, options.fit(layer.spectrum), ax=right)
+        figure.suptitle(layer.longname)
+        name = re.sub(r'[\\/:*?"<>|]', "_", layer.name)
+        save_figure(figure, folder / f"{layer.layer_id:03d} {name}.png", dpi=100)
+        del layer  # and its matrix, before the next one is read
+
+
+def new_canvas(width: float = 8, height: float = 5) -> Figure:
+    """A figure of its own, in inches, which pyplot does not know."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Any, path: Path, dpi: float = 150) -> None:
+    """Write a figure as PNG, with its words in the file's ``Description`` text."""
+    figure.savefig(path, dpi=dpi, metadata={"Description": alt_text(figure)})

@@ -1,0 +1,24 @@
+"""A tail and its power law: the search for where it begins, its error bars, its rivals, and values beyond it."""
+
+from .bootstrap import Interval, interval, p_value
+from .fingers import FingerFit, fix_fingers
+from .outliers import Outliers, find_outliers
+from .power_law import PowerLawFit, fit_power_law
+from .rivals import Rivals, compare
+from .truncated import TruncatedPowerLawFit, fit_truncated_power_law
+
+__all__ = [
+    "FingerFit",
+    "Interval",
+    "Outliers",
+    "PowerLawFit",
+    "Rivals",
+    "TruncatedPowerLawFit",
+    "compare",
+    "find_outliers",
+    "fit_power_law",
+    "fit_truncated_power_law",
+    "fix_fingers",
+    "interval",
+    "p_value",
+]

@@ -1,0 +1,208 @@
+"""A tail with a few huge values ("fingers"), and the fit without them.
+
+GPT and GPT-2 layers show alphas above 8. Such a spectrum is a truncated power law with one or a few eigenvalues far
+out. A finger does not raise alpha by itself: D(xmin) has two nearly equal minima, and the outliers push the choice to
+the far one, where a handful of values gives a huge alpha. WeightWatcher 0.7 named the cure ``fix_fingers``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from .._arrays import Array
+from .._repr import html_table
+from ..spectrum import Spectrum
+from .outliers import find_outliers
+from .power_law import PowerLawFit, fit_power_law
+
+Rule = Literal["clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"]
+#: The names of the rules; errors and help texts are made from here.
+RULES: tuple[Rule, ...] = get_args(Rule)
+_WW_CUT = 1e-5  # WeightWatcher's absolute threshold on the eigenvalues of W^T W
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FingerFit:
+    """A power-law fit with the fingers taken out; made by :func:`fix_fingers`.
+
+    Attributes
+    ----------
+    fit : PowerLawFit
+        The accepted fit; the raw one where nothing better was found.
+    raw : PowerLawFit
+        The fit to all values.
+    num_fingers : int
+        How many of the largest values were dropped (under ``clip_xmax_ww`` one less, as WeightWatcher counts).
+    dropped : array
+        Those values, ascending.
+    rule : str or None
+        The rule that was asked for.
+    tried : dict of int to PowerLawFit
+        For every number k of largest values dropped, the fit to the others; ``tried[0]`` is the raw fit. A k that
+        leaves nothing to fit is missing.
+    p_values : array
+        Under ``outliers``, for each value dropped the chance that the tail below it has one as far out; else empty.
+    """
+
+    fit: PowerLawFit
+    raw: PowerLawFit
+    num_fingers: int
+    dropped: Array
+    rule: Rule | None
+    tried: dict[int, PowerLawFit]
+    p_values: Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def improved(self) -> bool:
+        """Whether the accepted fit is better, D sqrt(n_tail) smaller than that of the raw one: not only alpha."""
+        return self.fit.scaled_D < self.raw.scaled_D
+
+    @property
+    def alpha(self) -> float:
+        """Exponent of the accepted fit."""
+        return self.fit.alpha
+
+    def __repr__(self) -> str:
+        return (
+            f"FingerFit({self.rule!r}, num_fingers={self.num_fingers}, "
+            f"alpha={self.fit.alpha:.3f}, raw alpha={self.raw.alpha:.3f})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "fingers": f"{self.num_fingers}",
+            "alpha, raw -> fixed": f"{self.raw.alpha:.3f} -> {self.fit.alpha:.3f}",
+            "D sqrt(n), raw -> fixed": f"{self.raw.scaled_D:.3f} -> {self.fit.scaled_D:.3f}",
+            "values in the tail, raw -> fixed": f"{self.raw.n_tail} -> {self.fit.n_tail}",
+        }
+        return html_table(f"Power law, fingers by {self.rule or 'no rule'}", rows)
+
+
+def fix_fingers(
+    x: Spectrum | npt.ArrayLike,
+    rule: Rule | None = "clip_xmax",
+    max_fingers: int = 10,
+    finger_thresh: float = 1.0,
+    min_tail: int = 2,
+) -> FingerFit:
+    """Fit a power law to a tail that a few outliers may have spoilt.
+
+    ``"clip_xmax"`` drops the k largest values, k = 1 .. max_fingers, fits the rest, and keeps the first fit with
+    alpha_k + finger_thresh < alpha_0; where none is, the raw fit stands and ``num_fingers`` is 0. ``num_fingers`` is
+    exactly the number of values dropped, one value alone is tried too, and a small alpha does not end the search.
+
+    ``"xmin_peak"`` drops nothing, but confines xmin to 0.95 .. 1.5 times the peak of the histogram of log10 x.
+
+    ``"clip_xmax_ww"`` is WeightWatcher 0.7's own loop, for comparing with its tables: k = 2 .. 9 whatever
+    ``max_fingers`` says, stop without a result once alpha_k <= 2, and report k - 1 as ``num_fingers``. Of a Spectrum
+    it leaves out the eigenvalues of W^T W below 1e-5, as WeightWatcher does; an array has no scale to cut at. (Below 20
+    values WeightWatcher 0.7.7 also changes its fit; that is not followed.)
+
+    ``"outliers"`` drops the values that lie too far beyond the power law of the others, by a test that finds any in
+    only one of twenty clean tails: :func:`rmt_lab.tails.find_outliers`. ``finger_thresh`` plays no part.
+
+    ``None`` changes nothing: the raw fit, and no fingers.
+
+    A smaller alpha is not a better fit: ``FingerFit.improved`` compares D * sqrt(n_tail) before and after.
+
+    Parameters
+    ----------
+    x : Spectrum, or array_like of shape (n,)
+        A layer, whose non-zero eigenvalues of W^T W / N are fitted, or positive values of any kind.
+    rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
+    max_fingers : int, default 10
+        Most values to drop.
+    finger_thresh : float, default 1.0
+        How far alpha has to fall.
+    min_tail : int, default 2
+        Passed to :func:`fit_power_law`.
+
+    Returns
+    -------
+    FingerFit
+
+    Raises
+    ------
+    ValueError
+        If the rule is not known, ``max_fingers`` or ``finger_thresh`` is negative, or x cannot be fitted at all.
+    TypeError
+        If ``max_fingers`` is no whole number or ``finger_thresh`` no number.
+
+    References
+    ----------
+    WeightWatcher 0.7, notes on ``fix_fingers``; Clauset, Shalizi & Newman (2009) for the fits.
+
+    Examples
+    --------
+    A warning: the first rule finds fingers in pure noise, too.
+
+    >>> import numpy as np
+    >>> W = np.random.default_rng(0).normal(size=(400, 200))
+    >>> fix_fingers(np.linalg.eigvalsh(W.T @ W / 400))
+    FingerFit('clip_xmax', num_fingers=1, alpha=3.738, raw alpha=24.483)
+    >>> fix_fingers(np.linalg.eigvalsh(W.T @ W / 400), rule="outliers")
+    FingerFit('outliers', num_fingers=0, alpha=24.483, raw alpha=24.483)
+    """
+    check_finger_options(rule, max_fingers, finger_thresh)
+    if isinstance(x, Spectrum):
+        values = x.nonzero_eigenvalues
+        x = values[values * x.N > _WW_CUT] if rule == "clip_xmax_ww" else values
+    raw = fit_power_law(x, min_tail=min_tail)
+    x = raw.x
+    if rule is None:
+        return FingerFit(raw, raw, 0, x[:0], rule, {0: raw})
+    if rule == "xmin_peak":
+        return FingerFit(_fit_from_peak(x, min_tail), raw, 0, x[:0], rule, {0: raw})
+    if rule == "outliers":
+        found = find_outliers(x, max_fingers, min_tail=min_tail)
+        fits = {0: raw, **found.fits}
+        return FingerFit(fits[found.k], raw, found.k, x[len(x) - found.k :], rule, fits, found.p_values)
+    tried = {0: raw}
+    for k in range(2, 10) if rule == "clip_xmax_ww" else range(1, max_fingers + 1):
+        try:
+            tried[k] = fit_power_law(x[:-k], min_tail=min_tail)
+        except ValueError:  # too few values are left
+            break
+        if rule == "clip_xmax_ww" and tried[k].alpha <= 2 and tried[k].alpha + finger_thresh >= raw.alpha:
+            break
+    k = next((k for k, fit in tried.items() if fit.alpha + finger_thresh < raw.alpha), 0)
+    num_fingers = k - 1 if rule == "clip_xmax_ww" and k else k
+    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried)
+
+
+def check_finger_options(rule: object, max_fingers: object, finger_thresh: object) -> None:
+    """What :func:`fix_fingers` asks of its options, whatever the values.
+
+    Raises
+    ------
+    ValueError
+        If the rule is not known, or a number is negative.
+    TypeError
+        If ``max_fingers`` is no whole number or ``finger_thresh`` no number.
+
+    Examples
+    --------
+    >>> check_finger_options("clip_xmax", 10, 1.0)
+    """
+    if rule is not None and rule not in RULES:
+        raise ValueError(f"rule={rule!r}; allowed are {', '.join(map(repr, RULES))} and None")
+    if isinstance(max_fingers, bool) or not isinstance(max_fingers, Integral):
+        raise TypeError(f"max_fingers={max_fingers!r}; a whole number is allowed")
+    if int(max_fingers) < 0:
+        raise ValueError(f"max_fingers={max_fingers}; it cannot be negative")
+    if isinstance(finger_thresh, bool) or not isinstance(finger_thresh, Real):
+        raise TypeError(f"finger_thresh={finger_thresh!r}; a number is allowed")
+    if not float(finger_thresh) >= 0:
+        raise ValueError(f"finger_thresh={finger_thresh}; it cannot be negative")
+
+
+def _fit_from_peak(x: Array, min_tail: int) -> PowerLawFit:
+    counts, edges = np.histogram(np.log10(x), bins="fd")
+    b = int(counts.argmax())
+    peak = 10 ** ((edges[b] + edges[b + 1]) / 2)
+    return fit_power_law(x, xmin=(0.95 * peak, 1.5 * peak), min_tail=min_tail)

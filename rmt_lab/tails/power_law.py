@@ -1,0 +1,208 @@
+"""A tail and its power law, after Clauset, Shalizi & Newman (SIAM Review 51, 2009).
+
+Above xmin the density is p(x) = (alpha - 1)/xmin (x/xmin)^-alpha. The exponent has the closed maximum-likelihood form
+alpha = 1 + n / sum ln(x_i/xmin), and xmin is the observed value for which the Kolmogorov-Smirnov distance D between
+the tail and its fit is smallest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .._arrays import Array, as_values
+from .._repr import html_table
+from . import bootstrap, rivals
+from .bootstrap import Interval, Method
+from .rivals import Rivals
+from .search import Scan, Tails
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PowerLawFit:
+    """A power law fitted to the values from ``xmin`` to ``xmax``; made by :func:`fit_power_law`.
+
+    Attributes
+    ----------
+    alpha : float
+        Exponent of the density, > 1.
+    xmin, xmax : float
+        Smallest and largest value of the tail, on the scale of the data.
+    D : float
+        Kolmogorov-Smirnov distance between the tail and the fit.
+    sigma : float
+        (alpha - 1)/sqrt(n_tail), the asymptotic standard error for a given xmin; the choice of xmin adds to it.
+    n_tail : int
+        How many values lie in the tail.
+    x : array
+        All values that were looked at, ascending.
+    min_tail : int
+        Fewest values that a tail might have.
+    searched : tuple of two floats, or None
+        Where xmin was looked for; None where it was given.
+    """
+
+    alpha: float
+    xmin: float
+    xmax: float
+    D: float
+    sigma: float
+    n_tail: int
+    x: Array
+    min_tail: int = 2
+    searched: tuple[float, float] | None = (0.0, np.inf)
+
+    @property
+    def scaled_D(self) -> float:
+        """The misfit D sqrt(n_tail), to compare tails of different sizes by: see ``rmt_lab.tails.search.MISFIT``."""
+        return self.D * float(np.sqrt(self.n_tail))
+
+    def pdf(self, x: npt.ArrayLike) -> Array:
+        """Density (alpha - 1)/xmin (x/xmin)^-alpha of the tail; 0 below xmin."""
+        x = np.asarray(x, dtype=np.float64)
+        return np.where(x < self.xmin, 0.0, (self.alpha - 1) / self.xmin * self._ratio(x) ** -self.alpha)
+
+    def sf(self, x: npt.ArrayLike) -> Array:
+        """Fraction (x/xmin)^(1 - alpha) of the tail beyond x; 1 below xmin."""
+        return self._ratio(np.asarray(x, dtype=np.float64)) ** (1 - self.alpha)
+
+    def _ratio(self, x: Array) -> Array:
+        return np.maximum(x / self.xmin, 1.0)
+
+    def scan(self) -> Scan:
+        """alpha and D for every candidate xmin, in O(n^2): for pictures, the fit itself does not need it."""
+        tails = Tails(self.x, self.min_tail)
+        i = tails.candidates
+        Ds = np.array([tails.distances(int(k)).max() for k in i])
+        return Scan(self.x[i], 1 + tails.exponent[i], Ds, len(self.x) - i)
+
+    def interval(
+        self,
+        level: float = 0.95,
+        method: Method = "bootstrap",
+        n: int | None = None,
+        rng: np.random.Generator | int | None = None,
+        N: int | None = None,
+    ) -> Interval:
+        """Error bar of alpha, by three methods for two questions: see :func:`rmt_lab.tails.interval`."""
+        return bootstrap.interval(self, level, method, n, rng, N)
+
+    def p_value(self, n: int = 1000, rng: np.random.Generator | int | None = None) -> float:
+        """Goodness of fit, small where this is no power law: see :func:`rmt_lab.tails.p_value`."""
+        return bootstrap.p_value(self, n, rng)
+
+    def compare(self) -> Rivals:
+        """Four other laws for the same tail, by Vuong's test: see :func:`rmt_lab.tails.compare`."""
+        return rivals.compare(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"PowerLawFit(alpha={self.alpha:.3f} +- {self.sigma:.3f}, xmin={self.xmin:.4g}, xmax={self.xmax:.4g}, "
+            f"D={self.D:.4f}, n_tail={self.n_tail} of {len(self.x)})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "alpha": f"{self.alpha:.3f} +- {self.sigma:.3f}",
+            "xmin .. xmax": f"{self.xmin:.4g} .. {self.xmax:.4g}",
+            "values in the tail": f"{self.n_tail} of {len(self.x)}",
+            "KS distance D": f"{self.D:.4f}",
+        }
+        return html_table("Power law", rows)
+
+
+def fit_power_law(
+    x: npt.ArrayLike,
+    xmin: float | tuple[float, float] | None = None,
+    xmax: float | None = None,
+    min_tail: int = 2,
+) -> PowerLawFit:
+    """Fit a power law to the upper tail of x, choosing where the tail begins.
+
+    alpha(xmin) = 1 + n / sum ln(x_i/xmin) over the n values x_i >= xmin, and xmin minimises
+    D = max_j |(j - 1)/n - (1 - (x_j/xmin)^(1 - alpha))|, the largest distance between the fit and the fraction of the
+    tail below its j-th value. This one-sided step is that of the powerlaw package and of WeightWatcher; the textbook
+    distance also looks at j/n, and picks another xmin on many real spectra. The minimum is exact, the same as from
+    trying every value, but found in near-linear time (see :meth:`PowerLawFit.scan` for the whole curve).
+
+    Parameters
+    ----------
+    x : array_like of shape (n,)
+        Positive values in any order and unit; for a layer, ``Spectrum.nonzero_eigenvalues``.
+    xmin : float or (low, high), optional
+        Where the tail begins, or the range in which to look for it. Default: any value of x.
+    xmax : float, optional
+        Values above it are left out; the fit is not renormalised for that. Default: keep all.
+    min_tail : int, default 2
+        Fewest values a tail may have. 2 is what WeightWatcher and powerlaw scan; a tail that short says nothing.
+
+    Returns
+    -------
+    PowerLawFit
+
+    Raises
+    ------
+    ValueError
+        If x has more than one dimension (a matrix W has eigenvalues, and is not fitted itself), holds values that are
+        not positive and finite, or no xmin leaves ``min_tail`` values that differ.
+
+    References
+    ----------
+    Clauset, Shalizi & Newman (2009), SIAM Review 51, 661-703, equations 3.1, 3.2 and 3.9.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = (1 - np.random.default_rng(0).random(2000)) ** (-1 / 1.5)  # Pareto, alpha = 2.5
+    >>> fit_power_law(x, xmin=1)
+    PowerLawFit(alpha=2.502 +- 0.034, xmin=1, xmax=159, D=0.0091, n_tail=2000 of 2000)
+    """
+    if min_tail < 2:
+        raise ValueError(f"min_tail={min_tail}; a power law needs at least 2 values")
+    x = as_values(x)
+    if xmax is not None:
+        x = x[x <= xmax]
+    if len(x) < min_tail or x[0] == x[-1]:
+        kept = f"x has {len(x)} values" + ("" if xmax is None else f" up to xmax={xmax:.4g}")
+        raise ValueError(f"{kept}; a power law needs at least {min_tail} that differ")
+    if xmin is not None and np.ndim(xmin) == 0:
+        start = int(np.searchsorted(x, xmin))
+        n = len(x) - start
+        if n < min_tail or x[start] == x[-1]:
+            raise ValueError(
+                f"xmin={xmin:.4g} leaves {n} values at or above it; "
+                f"a power law needs at least {min_tail} that differ (largest value {x[-1]:.4g})"
+            )
+        return _fixed_xmin(x, start, float(xmin), min_tail)  # type: ignore[arg-type]
+    tails = Tails(x, min_tail)
+    if xmin is not None:
+        low, high = xmin  # type: ignore[misc]
+        tails.candidates = tails.candidates[(x[tails.candidates] >= low) & (x[tails.candidates] <= high)]
+        if not len(tails.candidates):
+            raise ValueError(f"xmin=({low:.4g}, {high:.4g}) holds no value that leaves {min_tail} values in the tail")
+    i, D = tails.closest()
+    searched = (0.0, np.inf) if xmin is None else (float(low), float(high))
+    return _result(x, i, float(x[i]), float(tails.exponent[i]), D, min_tail, searched)
+
+
+def _fixed_xmin(x: Array, start: int, xmin: float, min_tail: int) -> PowerLawFit:
+    t = np.log(x[start:] / xmin)
+    exponent = len(t) / float(t.sum())
+    below = np.searchsorted(x[start:], x[start:]) / len(t)
+    D = float(np.abs(below + np.expm1(-exponent * t)).max())
+    return _result(x, start, xmin, exponent, D, min_tail)
+
+
+def _result(
+    x: Array,
+    start: int,
+    xmin: float,
+    exponent: float,
+    D: float,
+    min_tail: int,
+    searched: tuple[float, float] | None = None,
+) -> PowerLawFit:
+    n = len(x) - start
+    return PowerLawFit(1 + exponent, xmin, float(x[-1]), D, exponent / np.sqrt(n), n, x, min_tail, searched)
