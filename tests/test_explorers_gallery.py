@@ -10,6 +10,7 @@ import pytest
 
 from rmt_lab import explorers
 from rmt_lab.explorers import gallery
+from rmt_lab.explorers.gallery import KINDS as TABS
 from rmt_lab.explorers.gallery import _title, _words
 
 NOTEBOOK = Path(__file__).parents[1] / "scripts" / "explorers.ipynb"
@@ -91,7 +92,7 @@ def test_make_explorers_opens_that_page():
 
 def test_the_page_about_explorers_names_each_of_them_and_its_code_runs():
     page = (NOTEBOOK.parents[1] / "docs" / "explorers.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == [kind.__name__ for kind in KINDS]
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == [kind.__name__ for kind in TABS]
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert len(blocks) == 3
     exec("".join(blocks), space := {})
