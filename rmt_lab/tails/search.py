@@ -71,7 +71,8 @@ class Tails:
     def distance(self, i: Any, j: Any) -> Array:
         """|empirical - fitted| distribution function of tail i at x_j."""
         fitted = np.expm1(-self.exponent[i] * (self.y[j] - self.y[i]))
-        return np.abs((self.below[j] - i) / self.size[i] + fitted)
+        values: Array = np.abs((self.below[j] - i) / self.size[i] + fitted)
+        return values
 
     def distances(self, i: int) -> Array:
         """:meth:`distance` of tail i at each of its values."""
