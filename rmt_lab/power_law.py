@@ -74,7 +74,8 @@ class PowerLawFit:
         return self._ratio(np.asarray(x, dtype=np.float64)) ** (1 - self.alpha)
 
     def _ratio(self, x: Array) -> Array:
-        return np.maximum(x / self.xmin, 1.0)
+        with np.errstate(over="ignore"):  # x/xmin beyond 1e308 leaves a density of 0
+            return np.maximum(x / self.xmin, 1.0)
 
     def scan(self) -> Scan:
         """alpha and D for every candidate xmin, in O(n^2): for pictures, the fit itself does not need it."""
@@ -203,7 +204,7 @@ def fit_power_law(
 
 
 def _fixed_xmin(x: Array, start: int, xmin: float, min_tail: int) -> PowerLawFit:
-    t = np.log(x[start:] / xmin)
+    t = log_ratio(x[start:], xmin)
     exponent = len(t) / float(t.sum())
     below = np.searchsorted(x[start:], x[start:]) / len(t)
     D = float(np.abs(below + np.expm1(-exponent * t)).max())
@@ -223,17 +224,30 @@ def _result(
     return PowerLawFit(1 + exponent, xmin, float(x[-1]), D, exponent / np.sqrt(n), n, x, min_tail, looked)
 
 
+def log_ratio(x: Array, x0: Any) -> Array:
+    """ln(x/x0), x and x0 positive: from the quotient, which keeps all digits, or from ln x - ln x0 where it has no room.
+
+    No unit is too small or too large, and values may lie more than 308 decades apart.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = x / x0
+    fits = (ratio > 1e-300) & (ratio < np.inf)
+    return np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(x) - np.log(x0))
+
+
 class _Tails:
     """Every tail x[i:] of an ascending sample, its exponent alpha - 1, and the search for the one that fits best."""
 
     def __init__(self, x: Array, min_tail: int) -> None:
         n = len(x)
-        gaps = np.diff(x) / x[:-1]
+        with np.errstate(over="ignore"):
+            gaps = np.diff(x) / x[:-1]
+        steps = np.where(gaps < np.inf, np.log1p(gaps), np.diff(np.log(x)))
         # sum_j ln(x_j/x_i), built from the gaps upward: all terms positive, so short tails lose no digits
-        logs = np.cumsum((np.log1p(gaps) * np.arange(n - 1, 0, -1))[::-1])[::-1]
+        logs = np.cumsum((steps * np.arange(n - 1, 0, -1))[::-1])[::-1]
         with np.errstate(divide="ignore"):
             self.exponent = np.arange(n, 1, -1) / logs
-        self.y = np.log(x / x[-1])
+        self.y = log_ratio(x, x[-1])
         self.below = np.arange(n) if gaps.all() else np.searchsorted(x, x)  # how many values lie strictly below
         self.size = np.arange(n, 1, -1)
         starts = self.below[:-1] == np.arange(n - 1)  # of equal values only the first begins a tail
