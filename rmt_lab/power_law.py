@@ -225,7 +225,7 @@ def _result(
 
 
 def log_ratio(x: Array, x0: Any) -> Array:
-    """ln(x/x0), x and x0 positive: from the quotient, which keeps all digits, or from ln x - ln x0 where it has no room.
+    """ln(x/x0) of positive values: of the quotient, which keeps all digits, or ln x - ln x0 where that has no room.
 
     No unit is too small or too large, and values may lie more than 308 decades apart.
     """
