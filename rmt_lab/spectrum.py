@@ -17,6 +17,8 @@ import numpy.typing as npt
 import scipy.linalg
 from threadpoolctl import ThreadpoolController
 
+from .rounding import FORMATS, rounding_edge
+
 Array = npt.NDArray[np.float64]
 
 _CHUNK = 2**21  # entries of W that are converted to float64 at a time: 16 MB
@@ -39,6 +41,8 @@ class Spectrum:
         Receptive field: how many N x M slices of a convolution kernel the singular values are pooled from.
     name : str, default ""
         What the matrix is, for tables and titles.
+    rounding : float, default 0
+        The largest singular value that rounding to the stored precision alone would give; 0 where that is not known.
 
     Raises
     ------
@@ -60,6 +64,7 @@ class Spectrum:
     M: int
     rf: int = 1
     name: str = ""
+    rounding: float = 0.0
 
     def __post_init__(self) -> None:
         s = np.sort(np.asarray(self.singular_values, dtype=np.float64))
@@ -75,7 +80,7 @@ class Spectrum:
         object.__setattr__(self, "singular_values", s)
 
     @classmethod
-    def from_matrix(cls, W: Any, method: str = "gram", name: str = "") -> Spectrum:
+    def from_matrix(cls, W: Any, method: str = "gram", name: str = "", precision: str | None = None) -> Spectrum:
         """The spectrum of a weight matrix, or the pooled spectra of a convolution kernel.
 
         ``"gram"`` takes the eigenvalues of the smaller Gram matrix W^T W in float64, read in blocks so that W is never
@@ -94,6 +99,9 @@ class Spectrum:
         method : {"gram", "svd"}
         name : str
             Kept as ``Spectrum.name``.
+        precision : str, optional
+            The format in which W was stored before it was widened, a name in ``rmt_lab.rounding.FORMATS``; see
+            :attr:`stored_rank`. Default: W's own dtype where that is float16 or bfloat16.
 
         Raises
         ------
@@ -109,13 +117,19 @@ class Spectrum:
         """
         if method not in ("gram", "svd"):
             raise ValueError(f"method={method!r}; allowed are 'gram' and 'svd'")
+        if precision is None:
+            own = str(getattr(W, "dtype", "")).removeprefix("torch.")
+            precision = own if own in ("float16", "bfloat16") else None
+        elif precision not in FORMATS:
+            raise ValueError(f"precision={precision!r}; known are {', '.join(FORMATS)}")
         W = as_array(W)
         slices = [W] if W.ndim == 2 else list(kernel_matrices(W))
         # one BLAS thread: two gain a third on an idle machine and lose a factor of 40 when something else runs
         with _blas().limit(limits=1, user_api="blas"):
             values = np.concatenate([_singular_values(A, method) for A in slices])
         N, M = max(slices[0].shape), min(slices[0].shape)
-        return cls(values, N, M, rf=len(slices), name=name)
+        rounding = max(rounding_edge(A, precision) for A in slices) if precision else 0.0
+        return cls(values, N, M, rf=len(slices), name=name, rounding=rounding)
 
     @property
     def eigenvalues(self) -> Array:
@@ -137,6 +151,19 @@ class Spectrum:
         """Number of eigenvalues above max(N, M) * eps(float64) * lambda_max; no threshold is absolute."""
         ratio = (self.singular_values / (self.singular_values[-1] or 1.0)) ** 2
         return int(np.count_nonzero(ratio > self.N * np.finfo(np.float64).eps))
+
+    @property
+    def stored_rank(self) -> int:
+        """Number of singular values above ``rounding``, at most ``rank``: those that the stored precision can tell.
+
+        A product of rank 64 has this rank in bfloat16, too, where ``rank`` counts the rounding errors of all others.
+        ``nonzero_eigenvalues``, and with it every fit, keeps to ``rank``. See :func:`rmt_lab.rounding.rounding_edge`.
+        """
+        return min(self.rank, self.rank_above(self.rounding))
+
+    def rank_above(self, edge: float) -> int:
+        """Number of singular values of W above a noise edge, on W's own scale: that of a rounding, of a noise level."""
+        return int(np.count_nonzero(self.singular_values > edge))
 
     @property
     def norm(self) -> float:

@@ -12,7 +12,7 @@ PACKAGE = Path(rmt_lab.__file__).parent
 # The direction of the data, design.md: no file imports from a later stage.
 STAGES = [
     {"_repr"},
-    {"spectrum", "roles", "tensors", "tracy_widom"},
+    {"spectrum", "rounding", "roles", "tensors", "tracy_widom"},
     {
         "ensembles",
         "initialisations",
