@@ -37,6 +37,8 @@ class FingerFit:
         leaves nothing to fit is missing.
     p_values : array
         Under ``outliers``, for each value dropped the chance that the tail below it has one as far out; else empty.
+    reached_limit : bool
+        Whether ``max_fingers`` or more were dropped: there may be more of them, or no few fingers but another law.
     """
 
     fit: PowerLawFit
@@ -46,6 +48,7 @@ class FingerFit:
     rule: str
     tried: dict[int, PowerLawFit]
     p_values: Array = field(default_factory=lambda: np.empty(0))
+    reached_limit: bool = False
 
     @property
     def improved(self) -> bool:
@@ -81,6 +84,8 @@ def fix_fingers(
     max_fingers: int = 10,
     finger_thresh: float = 1.0,
     min_tail: int = 2,
+    N: int | None = None,
+    rng: np.random.Generator | int | None = None,
 ) -> FingerFit:
     """Fit a power law to a tail that a few outliers may have spoilt.
 
@@ -95,7 +100,8 @@ def fix_fingers(
     values WeightWatcher 0.7.7 also changes its fit; that is not followed.)
 
     ``"outliers"`` drops the values that lie too far beyond the power law of the others, by a test that finds any in
-    only one of twenty clean tails: :func:`rmt_lab.dragon_kings.find_outliers`. ``finger_thresh`` plays no part.
+    only one of twenty clean tails: :func:`rmt_lab.dragon_kings.find_outliers`. ``finger_thresh`` plays no part, and a
+    clump of more than ``max_fingers`` is dropped whole. For eigenvalues give N, so that the test knows of them.
 
     A smaller alpha is not a better fit: ``FingerFit.improved`` compares D * sqrt(n_tail) before and after.
 
@@ -105,11 +111,15 @@ def fix_fingers(
         Positive values; for a layer, ``Spectrum.nonzero_eigenvalues``.
     rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"}
     max_fingers : int, default 10
-        Most values to drop.
+        Most values to drop, but for a clump that ``"outliers"`` finds. ``FingerFit.reached_limit`` tells.
     finger_thresh : float, default 1.0
         How far alpha has to fall.
     min_tail : int, default 2
         Passed to :func:`fit_power_law`.
+    N : int, optional
+        Rows of the matrix, for ``"outliers"``: its threshold is then redrawn, see there.
+    rng : Generator, int or None
+        For the redraws.
 
     Returns
     -------
@@ -146,9 +156,10 @@ def fix_fingers(
     if rule == "outliers":
         from .dragon_kings import find_outliers
 
-        found = find_outliers(x, max_fingers, min_tail=min_tail)
+        found = find_outliers(x, max_fingers, min_tail=min_tail, N=N, rng=rng)
         fits = {0: raw, **found.fits}
-        return FingerFit(fits[found.k], raw, found.k, x[len(x) - found.k :], rule, fits, found.p_values)
+        dropped = x[len(x) - found.k :]
+        return FingerFit(fits[found.k], raw, found.k, dropped, rule, fits, found.p_values, found.reached_limit)
     tried = {0: raw}
     for k in range(2, 10) if rule == "clip_xmax_ww" else range(1, max_fingers + 1):
         try:
@@ -159,7 +170,8 @@ def fix_fingers(
             break
     k = next((k for k, fit in tried.items() if fit.alpha + finger_thresh < raw.alpha), 0)
     num_fingers = k - 1 if rule == "clip_xmax_ww" and k else k
-    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried)
+    most = 9 if rule == "clip_xmax_ww" else max_fingers
+    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried, reached_limit=0 < most <= k)
 
 
 def _fit_from_peak(x: Array, min_tail: int) -> PowerLawFit:
