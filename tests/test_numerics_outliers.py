@@ -44,8 +44,8 @@ def test_the_limit_is_noted():
 
 def test_a_spectrum_that_has_each_value_twice_is_no_larger_sample():
     """36 % of such power laws had outliers."""
-    found = [find_outliers(np.repeat(pareto(75, 3, seed), 2)).k > 0 for seed in range(200)]
-    assert stats.binom.sf(sum(found) - 1, 200, 0.06) > 0.01
+    found = [find_outliers(np.repeat(pareto(75, 3, seed), 2)).k > 0 for seed in range(120)]
+    assert stats.binom.sf(sum(found) - 1, 120, 0.06) > 0.01
 
 
 def test_equal_values_are_dropped_together():
@@ -68,23 +68,23 @@ def test_the_p_value_says_what_the_level_decides():
 def test_with_redraws_the_level_holds_for_eigenvalues():
     """The plain test finds outliers in almost none: eigenvalues repel."""
     p, plain = [], []
-    for seed in range(80):
+    for seed in range(50):
         x = sample(pareto(60, 3, [seed, 1]), 240, [seed, 2])
         p.append(find_outliers(x, N=240, n=19, rng=seed).p_value)
         plain.append(find_outliers(x).p_value)
     for level in (0.1, 0.2, 0.5):
-        assert stats.binomtest(int(np.sum(np.array(p) <= level + 1e-9)), 80, level).pvalue > 0.005
+        assert stats.binomtest(int(np.sum(np.array(p) <= level + 1e-9)), 50, level).pvalue > 0.005
     assert np.mean(np.array(plain) <= 0.2) < 0.1
 
 
 def test_with_redraws_planted_eigenvalues_are_found():
     right = 0
-    for seed in range(12):
+    for seed in range(8):
         population = pareto(120, 3, seed)
         x = sample(np.r_[population, population[-1] * np.array([8.0, 9, 10])], 300, seed)
         f = fix_fingers(x, "outliers", N=300, rng=seed)
         right += f.num_fingers == 3
-    assert right >= 9
+    assert right >= 6
 
 
 def test_small_samples_and_bad_input():
