@@ -5,15 +5,19 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from . import __version__, atlas, fingers
+from .atlas import Layer
 from .bulk import fit_bulk
+from .fingers import RULES, FingerFit, Rule, check_finger_options
 from .metrics import (
     BULK_COLUMNS,
     FIT_COLUMNS,
@@ -21,39 +25,86 @@ from .metrics import (
     VERDICT_COLUMNS,
     bulk_metrics,
     fit_metrics,
-    fit_tail,
     norm_metrics,
     spectral_distance,
     verdict_metrics,
 )
-from .roles import block_and_role
 from .spectrum import Spectrum
 from .weights import iter_weights, select_layers
 
 _LOOK = ["layer_id", "name", "longname", "layer_type", "block", "role", "N", "M", "Q", "rf", "num_evals"]
 _RANDOM = [*(f"rand_{c}" for c in BULK_COLUMNS), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
+_FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)  # of a layer
 
 
-class Layer(NamedTuple):
-    """A layer whose spectra are computed when asked for, so that one matrix is held at a time."""
+@dataclass(frozen=True)
+class Options:
+    """The settings of :func:`analyze`, which explains them; ``analyze(source, **asdict(options))`` makes a table again.
 
-    layer_id: int
-    name: str
-    longname: str
-    layer_type: str
-    spectrum: Callable[[], Spectrum]
-    shuffled: Callable[[np.random.Generator], Spectrum]
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is not allowed; the message names it.
+
+    Examples
+    --------
+    >>> Options(fix_fingers="outliers").rng
+    0
+    """
+
+    fix_fingers: Rule | None = None
+    randomize: bool = False
+    verdict: bool = False
+    layers: list[int | str] | None = None
+    split_qkv: bool = False
+    min_evals: int = 10
+    min_tail: int = 2
+    max_fingers: int = 10
+    finger_thresh: float = 1.0
+    rng: int = 0
+
+    def __post_init__(self) -> None:
+        if self.fix_fingers is not None and self.fix_fingers not in RULES:
+            raise ValueError(f"fix_fingers={self.fix_fingers!r}; allowed are None, {', '.join(map(repr, RULES))}")
+        check_finger_options(self.fix_fingers, self.max_fingers, self.finger_thresh)
+        for name in ("randomize", "verdict", "split_qkv"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise TypeError(f"{name}={getattr(self, name)!r}; allowed are True and False")
+        for name, why in (("min_evals", "a power law needs at least 2 eigenvalues"), ("min_tail", "a tail, too")):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(f"{name}={value!r}; a whole number is allowed")
+            if value < 2:
+                raise ValueError(f"{name}={value}; {why}")
+        if isinstance(self.rng, bool) or not isinstance(self.rng, Integral) or self.rng < 0:
+            raise ValueError(f"rng={self.rng!r}; a seed is a whole number >= 0")
+        # plain types, so that the settings survive JSON
+        plain: dict[str, Any] = {name: bool(getattr(self, name)) for name in ("randomize", "verdict", "split_qkv")}
+        plain |= {name: int(getattr(self, name)) for name in ("min_evals", "min_tail", "max_fingers", "rng")}
+        plain["finger_thresh"] = float(self.finger_thresh)
+        if self.layers is not None:
+            given = [self.layers] if isinstance(self.layers, int | str | np.integer) else self.layers
+            plain["layers"] = [int(x) if isinstance(x, np.integer) else x for x in given]
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def fit(self, spectrum: Spectrum) -> FingerFit:
+        """The power law of a spectrum's tail under these settings."""
+        return fingers.fix_fingers(
+            spectrum, self.fix_fingers, self.max_fingers, self.finger_thresh, min_tail=self.min_tail
+        )
 
 
 def analyze(
     source: Any,
-    fix_fingers: str | None = None,
+    fix_fingers: Rule | None = None,
     randomize: bool = False,
     verdict: bool = False,
-    layers: Iterable[int | str] | None = None,
+    layers: Iterable[int | str] | int | str | None = None,
     split_qkv: bool = False,
     min_evals: int = 10,
+    min_tail: int = 2,
     max_fingers: int = 10,
     finger_thresh: float = 1.0,
     n_jobs: int = 1,
@@ -77,8 +128,8 @@ def analyze(
     source
         Anything :func:`rmt_lab.iter_weights` takes (a torch module, a state dict, a checkpoint file or folder, a hub
         name), a name of :func:`rmt_lab.atlas.names`, or an iterable of :class:`Spectrum`.
-    fix_fingers : {None, "clip_xmax", "xmin_peak", "clip_xmax_ww"}
-        See :func:`rmt_lab.fix_fingers`. The last also cuts eigenvalues of W^T W at 1e-5, as WeightWatcher does.
+    fix_fingers : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
+        See :func:`rmt_lab.fix_fingers`.
     randomize : bool
         Also analyse each layer with its entries shuffled: columns ``rand_*`` of the bulk fit (``rand_num_spikes`` are
         the correlation traps), ``max_rand_eval``, and ``rand_distance``, the Jensen-Shannon distance between the two
@@ -93,24 +144,33 @@ def analyze(
         Split fused query-key-value matrices in three.
     min_evals : int, default 10
         A layer with fewer non-zero eigenvalues is not fitted; its ``status`` says so.
+    min_tail : int, default 2
+        Fewest eigenvalues a tail may have; passed to :func:`rmt_lab.fit_power_law`.
     max_fingers, finger_thresh
         Passed to :func:`rmt_lab.fix_fingers`.
     n_jobs : int, default 1
         Threads, each with one matrix in memory. One matrix at a time by default.
     rng : Generator, int or None, default 0
-        Shuffles the entries.
+        Shuffles the entries and draws the resamples of the verdict. Every layer has a stream of its own, that of its
+        ``layer_id``; a Generator or None gives a seed, which ``attrs`` records.
 
     Returns
     -------
     pandas.DataFrame
-        ``attrs`` records source, options and versions. A layer that cannot be analysed has ``status`` saying why and
+        ``attrs`` records source, options and versions; ``analyze(source, **attrs["options"])`` makes the table again.
+        A layer that cannot be analysed has ``status`` saying why and
         NaN figures; all others have ``status`` "success". ``warning`` repeats WeightWatcher's reading of alpha
         ("over-trained" below 2, "under-trained" above 6).
 
     Raises
     ------
     ValueError
-        If the source cannot be read, a layer asked for does not exist, or an option is not known.
+        If the source cannot be read, a layer asked for does not exist, an option is not allowed, or ``randomize`` is
+        asked of a source without weights.
+    TypeError
+        If an option is of another type.
+    ImportError
+        If ``verdict`` is asked for and the package powerlaw is not installed.
 
     References
     ----------
@@ -124,27 +184,16 @@ def analyze(
     0  block 0 query   2.46       2.46            0
     1  block 1 query   2.89       2.89            0
     """
-    if fix_fingers is not None and fix_fingers not in fingers.RULES:
-        allowed = ", ".join(map(repr, fingers.RULES))
-        raise ValueError(f"fix_fingers={fix_fingers!r}; allowed are None, {allowed}")
-    if min_evals < 2:
-        raise ValueError(f"min_evals={min_evals}; a power law needs at least 2 eigenvalues")
-    if verdict and importlib.util.find_spec("powerlaw") is None:  # say it now rather than once a layer
+    seed = rng if isinstance(rng, Integral) else int(np.random.default_rng(rng).integers(2**63))
+    one = isinstance(layers, int | str | np.integer)
+    chosen: Any = layers if layers is None or one else list(layers)  # type: ignore[arg-type]
+    options = Options(
+        fix_fingers, randomize, verdict, chosen, split_qkv, min_evals, min_tail, max_fingers, finger_thresh, seed
+    )
+    if options.verdict and importlib.util.find_spec("powerlaw") is None:  # say it now rather than once a layer
         raise ImportError('verdict=True needs the package powerlaw: pip install "rmt-lab[rivals]"')
-    options: dict[str, Any] = {
-        "fix_fingers": fix_fingers,
-        "randomize": randomize,
-        "verdict": verdict,
-        "split_qkv": split_qkv,
-        "min_evals": min_evals,
-        "max_fingers": max_fingers,
-        "finger_thresh": finger_thresh,
-    }
-
-    def row(layer: Layer, rng: np.random.Generator) -> dict[str, Any]:
-        return _row(layer, rng, **{k: v for k, v in options.items() if k != "split_qkv"})
-
-    rows = _map(row, layers_of(source, layers, split_qkv, randomize), n_jobs, np.random.default_rng(rng))
+    found = layers_of(source, options.layers, options.split_qkv, options.rng)
+    rows = _map(partial(_row, options=options), _with_shuffled(found) if options.randomize else found, n_jobs)
     asked = [*(_RANDOM if randomize else []), *(VERDICT_COLUMNS if verdict else [])]
     columns = [*_LOOK, *FIT_COLUMNS, *NORM_COLUMNS, *BULK_COLUMNS, *asked, *_END]
     details = pd.DataFrame(rows, columns=columns)
@@ -163,26 +212,24 @@ def analyze(
         details[column] = details[column].astype("Int64")
     details.attrs = {
         "source": str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__,
-        "options": options,
+        "options": asdict(options),
         "versions": {"rmt_lab": __version__, "numpy": np.__version__, "pandas": pd.__version__},
     }
     return details
 
 
 def layers_of(
-    source: Any, layers: Iterable[int | str] | None = None, split_qkv: bool = False, randomize: bool = False
+    source: Any, layers: Iterable[int | str] | int | str | None = None, split_qkv: bool = False, rng: int = 0
 ) -> Iterator[Layer]:
-    """The layers of anything :func:`analyze` takes, none of them computed yet."""
+    """The layers of anything :func:`analyze` takes, none of them computed yet.
+
+    ``rng`` is the seed from which each layer's entries are shuffled, where the source holds weights.
+    """
     if isinstance(source, str) and not os.path.exists(source) and source in atlas.names():
         source = atlas.load(source)
     if isinstance(source, atlas.AtlasModel):
-        for x in select_layers(source.layers, layers):
-            yield Layer(
-                x.layer_id, x.name, x.longname, x.layer_type, partial(_given, x.spectrum), partial(_given, x.shuffled)
-            )
+        yield from select_layers(source.layers, layers)
     elif isinstance(source, Spectrum) or _is_iterable_of_spectra(source):
-        if randomize:
-            raise ValueError("randomize=True needs weights to shuffle; source holds spectra alone")
         yield from select_layers(_spectra([source] if isinstance(source, Spectrum) else source), layers)
     else:
         try:
@@ -190,16 +237,27 @@ def layers_of(
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
         for w in weights:
-            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), partial(_shuffled, w.matrix))
-            del w  # before the next matrix is read
+            shuffled = partial(_shuffled, w.matrix, _stream(rng, w.layer_id))
+            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), shuffled)
+            del w, shuffled  # before the next matrix is read
 
 
-def _given(spectrum: Spectrum, rng: np.random.Generator | None = None) -> Spectrum:
-    return spectrum
+def _stream(seed: int, layer_id: int) -> np.random.Generator:
+    """The random numbers of one layer, whichever other layers are asked for."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(layer_id,)))
 
 
 def _shuffled(W: Any, rng: np.random.Generator) -> Spectrum:
     return Spectrum.from_matrix(atlas.shuffled_entries(W, rng))
+
+
+def _with_shuffled(layers: Iterator[Layer]) -> Iterator[Layer]:
+    """The same layers; one without weights is refused before it is computed."""
+    for layer in layers:
+        if not layer.has_shuffled:
+            raise ValueError("randomize=True needs weights to shuffle; source holds spectra alone")
+        yield layer
+        del layer  # before the next one is read
 
 
 def _spectra(spectra: Iterable[Spectrum]) -> list[Layer]:
@@ -208,7 +266,7 @@ def _spectra(spectra: Iterable[Spectrum]) -> list[Layer]:
         if not isinstance(s, Spectrum):
             raise TypeError(f"source holds {type(s).__name__}; an iterable of Spectrum holds nothing else")
         name = s.name or f"spectrum {i}"
-        found.append(Layer(i, name, name, "spectrum", partial(_given, s), partial(_given, s)))
+        found.append(Layer(i, name, name, "spectrum", s))
     return found
 
 
@@ -218,17 +276,12 @@ def _is_iterable_of_spectra(source: Any) -> bool:
     return isinstance(source, Iterator)
 
 
-def _map(
-    row: Callable[[Layer, np.random.Generator], dict[str, Any]],
-    layers: Iterator[Layer],
-    n_jobs: int,
-    rng: np.random.Generator,
-) -> list[dict[str, Any]]:
-    """The rows of all layers; every layer has a random stream of its own, so that threads change nothing."""
+def _map(row: Callable[[Layer], dict[str, Any]], layers: Iterator[Layer], n_jobs: int) -> list[dict[str, Any]]:
+    """The rows of all layers."""
     with tqdm(desc="analyze", unit=" layers", delay=10) as bar:  # no bar for what is over before one asks
 
-        def step(layer: Layer, rng: np.random.Generator) -> dict[str, Any]:
-            done = row(layer, rng)
+        def step(layer: Layer) -> dict[str, Any]:
+            done = row(layer)
             bar.update()
             return done
 
@@ -236,46 +289,35 @@ def _map(
             from joblib import Parallel, delayed
 
             # the solver releases the interpreter's lock, so threads do; pre_dispatch: no matrix is read before its turn
-            tasks = (delayed(step)(layer, rng.spawn(1)[0]) for layer in layers)
+            tasks = (delayed(step)(layer) for layer in layers)
             return list(Parallel(n_jobs, prefer="threads", pre_dispatch="n_jobs")(tasks))
         rows = []
         for layer in layers:
-            rows.append(step(layer, rng.spawn(1)[0]))
+            rows.append(step(layer))
             del layer  # and with it the matrix, before the next one is read
         return rows
 
 
-def _row(
-    layer: Layer,
-    rng: np.random.Generator,
-    fix_fingers: str | None,
-    randomize: bool,
-    verdict: bool,
-    min_evals: int,
-    max_fingers: int,
-    finger_thresh: float,
-) -> dict[str, Any]:
+def _row(layer: Layer, options: Options) -> dict[str, Any]:
     """The table's row of one layer; whatever is wrong with the layer ends up in its status."""
-    row: dict[str, Any] = dict(zip(_LOOK[:4], layer[:4], strict=True))
-    row["block"], row["role"] = block_and_role(layer.longname)
+    row: dict[str, Any] = {name: getattr(layer, name) for name in _LOOK[:6]}
     row |= {"status": "success", "warning": ""}
     try:
-        s = layer.spectrum()
+        s = layer.spectrum
         row |= {"N": s.N, "M": s.M, "Q": s.Q, "rf": s.rf, "num_evals": len(s.singular_values)}
-        if s.rank < min_evals:
-            raise ValueError(f"{s.rank} non-zero eigenvalues, fewer than min_evals={min_evals}")
-        tail = fit_tail(s, fix_fingers, max_fingers, finger_thresh)
+        if s.rank < options.min_evals:
+            raise ValueError(f"{s.rank} non-zero eigenvalues, fewer than min_evals={options.min_evals}")
+        tail = options.fit(s)
         figures = fit_metrics(tail) | bulk_metrics(fit_bulk(s))
         figures |= norm_metrics(s, figures["raw_alpha"])
         figures["alpha_weighted"] = figures["raw_alpha"] * figures["log_spectral_norm"]
-        if randomize:
-            null = layer.shuffled(rng)
+        if options.randomize and (null := layer.shuffled):
             figures |= {f"rand_{k}": v for k, v in bulk_metrics(fit_bulk(null)).items()}
             figures |= {"max_rand_eval": null.eigenvalues[-1], "rand_distance": spectral_distance(s, null)}
-        if verdict:
-            figures |= verdict_metrics(tail, s, rng)
+        if options.verdict:
+            figures |= verdict_metrics(tail, s, _stream(options.rng, layer.layer_id))
         row["warning"] = "over-trained" if figures["alpha"] < 2 else "under-trained" if figures["alpha"] > 6 else ""
         return row | figures
-    except Exception as error:  # the boundary: one broken layer never stops the others
+    except _FAULTS as error:  # the boundary: one broken layer never stops the others; a bug does
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return row | {"status": f"failed: {what}"}

@@ -10,8 +10,9 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,28 +28,60 @@ from .spectrum import Spectrum
 _FORMAT = 1
 
 
-@dataclass(frozen=True, eq=False)
-class AtlasLayer:
-    """One layer: what it is, its ``spectrum``, and the spectrum of the same entries ``shuffled``.
+class Layer:
+    """One layer of a model: what it is, its spectrum, and the spectrum of the same entries in random order.
 
-    ``block`` and ``role`` say where it stands ("query", "feed-forward in", ...); ``init_std`` is the standard deviation
-    of the Gaussian it was initialised with, None where that is not known.
+    Both spectra may be given as functions, which are called when they are first asked for: so the layers of a
+    checkpoint can be told before any of its matrices is read.
+
+    Attributes
+    ----------
+    layer_id, name, longname, layer_type
+        As :class:`rmt_lab.weights.WeightMatrix` has them.
+    spectrum : Spectrum
+    shuffled : Spectrum or None
+        None where the source holds no weights to shuffle.
+    init_std : float or None
+        Standard deviation of the Gaussian that initialised the layer; None where it is not known.
+    block, role
+        Where the layer stands and what it does ("query", "feed-forward in", ...).
     """
 
-    layer_id: int
-    name: str
-    longname: str
-    layer_type: str
-    spectrum: Spectrum
-    shuffled: Spectrum
-    init_std: float | None = None
+    def __init__(
+        self,
+        layer_id: int,
+        name: str,
+        longname: str,
+        layer_type: str,
+        spectrum: Spectrum | Callable[[], Spectrum],
+        shuffled: Spectrum | Callable[[], Spectrum] | None = None,
+        init_std: float | None = None,
+    ) -> None:
+        self.layer_id, self.name, self.longname, self.layer_type = layer_id, name, longname, layer_type
+        self.init_std = init_std
+        self._spectrum, self._shuffled = spectrum, shuffled
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        return self._spectrum() if callable(self._spectrum) else self._spectrum
+
+    @cached_property
+    def shuffled(self) -> Spectrum | None:
+        return self._shuffled() if callable(self._shuffled) else self._shuffled
+
+    @property
+    def has_shuffled(self) -> bool:
+        """Whether ``shuffled`` is a spectrum, told without making it."""
+        return self._shuffled is not None
 
     @property
     def block(self) -> int | None:
+        """Index of the block, None outside of blocks."""
         return block_and_role(self.longname)[0]
 
     @property
     def role(self) -> str:
+        """One of :data:`rmt_lab.roles.ROLES`."""
         return block_and_role(self.longname)[1]
 
     def initialisation(self, rng: np.random.Generator | int | None = None) -> Spectrum:
@@ -63,29 +96,32 @@ class AtlasLayer:
             raise ValueError(f"layer {self.longname!r}: the law it was initialised with is not recorded")
         return replace(gaussian_spectrum(self.spectrum.N, self.spectrum.M, self.init_std, rng), name=self.name)
 
+    def __repr__(self) -> str:
+        return f"Layer({self.layer_id}, {self.name!r}, {self.longname!r}, {self.layer_type!r})"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AtlasModel:
     """A model of the atlas: its layers in order, and ``provenance`` (model, package, licence, checksum ...)."""
 
     name: str
-    layers: tuple[AtlasLayer, ...]
+    layers: tuple[Layer, ...]
     provenance: dict[str, Any]
 
-    def __iter__(self) -> Iterator[AtlasLayer]:
+    def __iter__(self) -> Iterator[Layer]:
         return iter(self.layers)
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, name: str | int) -> AtlasLayer:
+    def __getitem__(self, name: str | int) -> Layer:
         """The layer of this name, longname or layer_id."""
         for layer in self.layers:
             if name in (layer.layer_id, layer.name, layer.longname):
                 return layer
         raise KeyError(f"{self.name} has no layer {name!r}; its layers are {self.layers[0].name!r}, ... of {len(self)}")
 
-    def select(self, role: str) -> list[AtlasLayer]:
+    def select(self, role: str) -> list[Layer]:
         """The layers of one role, in the order of the blocks.
 
         Raises
@@ -200,7 +236,7 @@ def add(
             shuffled = Spectrum.from_matrix(shuffled_entries(w.matrix, rng), name=w.name)
         except (ValueError, TypeError, np.linalg.LinAlgError):
             continue  # a layer with NaN has no spectrum; analyze() says so where the weights are at hand
-        layers.append(AtlasLayer(w.layer_id, w.name, w.longname, w.layer_type, spectrum, shuffled, init_std))
+        layers.append(Layer(w.layer_id, w.name, w.longname, w.layer_type, spectrum, shuffled, init_std))
     if not layers:
         raise ValueError(f"source={source!r} has no layer with a spectrum")
     model = AtlasModel(name, tuple(layers), {"model": str(source)[:200], **(provenance or {})})
@@ -228,6 +264,9 @@ def _shipped() -> Any:
 
 
 def _write(model: AtlasModel, path: Path) -> None:
+    nulls = [x.shuffled.singular_values for x in model if x.shuffled]
+    if len(nulls) < len(model):
+        raise ValueError(f"{model.name} has layers without weights to shuffle; the atlas keeps both spectra")
     rows = [
         {
             "layer_id": x.layer_id,
@@ -248,7 +287,7 @@ def _write(model: AtlasModel, path: Path) -> None:
             np.savez_compressed(
                 f,
                 singular_values=np.concatenate([x.spectrum.singular_values for x in model]).astype(np.float32),
-                shuffled=np.concatenate([x.shuffled.singular_values for x in model]).astype(np.float32),
+                shuffled=np.concatenate(nulls).astype(np.float32),
                 record=np.frombuffer(record.encode(), np.uint8),
             )
         os.chmod(part, 0o644)
@@ -270,5 +309,5 @@ def _read(name: str, data: bytes) -> AtlasModel:
         part = slice(start, start + M * rf)
         start += M * rf
         spectrum = Spectrum(values[part], N, M, rf, row["name"])
-        layers.append(AtlasLayer(**row, spectrum=spectrum, shuffled=Spectrum(shuffled[part], N, M, rf, row["name"])))
+        layers.append(Layer(**row, spectrum=spectrum, shuffled=Spectrum(shuffled[part], N, M, rf, row["name"])))
     return AtlasModel(name, tuple(layers), record["provenance"])

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .fingers import RULES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("source", help="atlas name, checkpoint file or folder, or hub name (downloads it)")
-    p.add_argument("--fix-fingers", metavar="RULE", help="clip_xmax, xmin_peak or clip_xmax_ww")
+    p.add_argument("--fix-fingers", metavar="RULE", help=f"one of {', '.join(RULES)}")
     p.add_argument("--randomize", action="store_true", help="also each layer with its entries shuffled")
     p.add_argument("--verdict", action="store_true", help="also judge each power law in a word; a second a layer")
     p.add_argument("--split-qkv", action="store_true", help="split fused query-key-value matrices in three")
@@ -126,8 +128,7 @@ def _analyze(args: argparse.Namespace) -> int:
     if args.plots:
         from .demo import plot_layers
 
-        drawn = details.loc[details["status"] == "success", "layer_id"]
-        plot_layers(args.source, drawn, args.plots, split_qkv=args.split_qkv)
+        plot_layers(args.source, details, args.plots)
     return 0 if (details["status"] == "success").all() else 3
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from . import atlas
-from .analysis import analyze, layers_of
+from .analysis import Options, analyze, layers_of
 from .fingers import fix_fingers
 from .gaussian_spectra import gaussian_spectrum
 from .plotting import describe, plot_alphas, plot_layer_grid, plot_spectrum, plot_tail
-from .spectrum import Spectrum
 
 #: The layers whose grids are drawn, and the one whose finger is shown.
 ROLES = ("feed-forward in", "query")
@@ -72,30 +70,32 @@ def demo(folder: Path) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def plot_layers(source: Any, layer_ids: Iterable[int], folder: Path, split_qkv: bool = False) -> None:
-    """One picture a layer: its spectrum against noise, and its tail with the power law and fingers.
+def plot_layers(source: Any, details: pd.DataFrame, folder: Path) -> None:
+    """One picture per layer that a table describes: its spectrum against noise, and its tail with the power law.
+
+    The power law is fitted with the options of the table, so that the pictures show its figures.
 
     Parameters
     ----------
     source
-        As :func:`rmt_lab.analyze` takes it.
-    layer_ids : iterable of int
-        Which layers.
+        What the table was made from.
+    details : DataFrame
+        Of :func:`rmt_lab.analyze`; layers that failed have no picture.
     folder : Path
         Made if need be.
-    split_qkv : bool
-        As for the table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for layer in layers_of(source, list(layer_ids), split_qkv):
-        spectrum: Spectrum = layer.spectrum()
+    options = Options(**details.attrs["options"])
+    drawn = [int(i) for i in details.loc[details["status"] == "success", "layer_id"]]
+    for layer in layers_of(source, drawn, options.split_qkv) if drawn else ():
         figure = _figure(12)
         left, right = figure.subplots(1, 2)
-        plot_spectrum(spectrum, ax=left)
-        plot_tail(spectrum, fix_fingers(spectrum.nonzero_eigenvalues), ax=right)
+        plot_spectrum(layer.spectrum, ax=left)
+        plot_tail(layer.spectrum, options.fit(layer.spectrum), ax=right)
         figure.suptitle(layer.longname)
         name = re.sub(r'[\\/:*?"<>|]', "_", layer.name)
-        figure.savefig(folder / f"{layer.layer_id:03d} {name}.png", dpi=100)
+        save_figure(figure, folder / f"{layer.layer_id:03d} {name}.png", dpi=100)
+        del layer  # and its matrix, before the next one is read
 
 
 def _figure(width: float = 8, height: float = 5) -> Figure:
@@ -108,6 +108,11 @@ def _axes() -> Any:
     return _figure().add_subplot()
 
 
+def save_figure(figure: Any, path: Path, dpi: float = 150) -> None:
+    """Write a figure as PNG, with its words in the file's ``Description`` text."""
+    figure.savefig(path, dpi=dpi, metadata={"Description": describe(figure)})
+
+
 def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path)
     print(f"  {path.name}: {describe(figure)}")

@@ -8,13 +8,21 @@ the far one, where a handful of values gives a huge alpha. WeightWatcher 0.7 nam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from .dragon_kings import find_outliers
 from .power_law import Array, PowerLawFit, fit_power_law
+from .spectrum import Spectrum
 
-RULES = ("clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers")
+Rule = Literal["clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"]
+#: The names of the rules; errors and help texts are made from here.
+RULES: tuple[Rule, ...] = get_args(Rule)
+
+_WW_CUT = 1e-5  # WeightWatcher's absolute threshold on the eigenvalues of W^T W
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,7 +39,8 @@ class FingerFit:
         How many of the largest values were dropped (under ``clip_xmax_ww`` one less, as WeightWatcher counts).
     dropped : array
         Those values, ascending.
-    rule : str
+    rule : str or None
+        The rule that was asked for.
     tried : dict of int to PowerLawFit
         For every number k of largest values dropped, the fit to the others; ``tried[0]`` is the raw fit. A k that
         leaves nothing to fit is missing.
@@ -45,7 +54,7 @@ class FingerFit:
     raw: PowerLawFit
     num_fingers: int
     dropped: Array
-    rule: str
+    rule: Rule | None
     tried: dict[int, PowerLawFit]
     p_values: Array = field(default_factory=lambda: np.empty(0))
     reached_limit: bool = False
@@ -75,12 +84,12 @@ class FingerFit:
             "D sqrt(n), raw -> fixed": f"{self.raw.scaled_D:.3f} -> {self.fit.scaled_D:.3f}",
             "values in the tail, raw -> fixed": f"{self.raw.n_tail} -> {self.fit.n_tail}",
         }
-        return html_table(f"Power law, fingers by {self.rule}", rows)
+        return html_table(f"Power law, fingers by {self.rule or 'no rule'}", rows)
 
 
 def fix_fingers(
-    x: npt.ArrayLike,
-    rule: str = "clip_xmax",
+    x: Spectrum | npt.ArrayLike,
+    rule: Rule | None = "clip_xmax",
     max_fingers: int = 10,
     finger_thresh: float = 1.0,
     min_tail: int = 2,
@@ -96,20 +105,23 @@ def fix_fingers(
     ``"xmin_peak"`` drops nothing, but confines xmin to 0.95 .. 1.5 times the peak of the histogram of log10 x.
 
     ``"clip_xmax_ww"`` is WeightWatcher 0.7's own loop, for comparing with its tables: k = 2 .. 9 whatever
-    ``max_fingers`` says, stop without a result once alpha_k <= 2, and report k - 1 as ``num_fingers``. (Below 20
+    ``max_fingers`` says, stop without a result once alpha_k <= 2, and report k - 1 as ``num_fingers``. Of a Spectrum
+    it leaves out the eigenvalues of W^T W below 1e-5, as WeightWatcher does; an array has no scale to cut at. (Below 20
     values WeightWatcher 0.7.7 also changes its fit; that is not followed.)
 
     ``"outliers"`` drops the values that lie too far beyond the power law of the others, by a test that finds any in
     only one of twenty clean tails: :func:`rmt_lab.dragon_kings.find_outliers`. ``finger_thresh`` plays no part, and a
     clump of more than ``max_fingers`` is dropped whole. For eigenvalues give N, so that the test knows of them.
 
+    ``None`` changes nothing: the raw fit, and no fingers.
+
     A smaller alpha is not a better fit: ``FingerFit.improved`` compares D * sqrt(n_tail) before and after.
 
     Parameters
     ----------
-    x : array_like of shape (n,)
-        Positive values; for a layer, ``Spectrum.nonzero_eigenvalues``.
-    rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"}
+    x : Spectrum, or array_like of shape (n,)
+        A layer, whose non-zero eigenvalues of W^T W / N are fitted, or positive values of any kind.
+    rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
     max_fingers : int, default 10
         Most values to drop, but for a clump that ``"outliers"`` finds. ``FingerFit.reached_limit`` tells.
     finger_thresh : float, default 1.0
@@ -128,7 +140,9 @@ def fix_fingers(
     Raises
     ------
     ValueError
-        If the rule is not known, ``max_fingers`` is negative, or x cannot be fitted at all.
+        If the rule is not known, ``max_fingers`` or ``finger_thresh`` is negative, or x cannot be fitted at all.
+    TypeError
+        If ``max_fingers`` is no whole number or ``finger_thresh`` no number.
 
     References
     ----------
@@ -145,17 +159,17 @@ def fix_fingers(
     >>> fix_fingers(np.linalg.eigvalsh(W.T @ W / 400), rule="outliers")
     FingerFit('outliers', num_fingers=0, alpha=24.483, raw alpha=24.483)
     """
-    if rule not in RULES:
-        raise ValueError(f"rule={rule!r}; allowed are {', '.join(map(repr, RULES))}")
-    if max_fingers < 0:
-        raise ValueError(f"max_fingers={max_fingers}; it cannot be negative")
-    x = np.sort(np.asarray(x, dtype=np.float64).ravel())
+    check_finger_options(rule, max_fingers, finger_thresh)
+    if isinstance(x, Spectrum):
+        values = x.nonzero_eigenvalues
+        x = values[values * x.N > _WW_CUT] if rule == "clip_xmax_ww" else values
     raw = fit_power_law(x, min_tail=min_tail)
+    x = raw.x
+    if rule is None:
+        return FingerFit(raw, raw, 0, x[:0], rule, {0: raw})
     if rule == "xmin_peak":
         return FingerFit(_fit_from_peak(x, min_tail), raw, 0, x[:0], rule, {0: raw})
     if rule == "outliers":
-        from .dragon_kings import find_outliers
-
         found = find_outliers(x, max_fingers, min_tail=min_tail, N=N, rng=rng)
         fits = {0: raw, **found.fits}
         dropped = x[len(x) - found.k :]
@@ -172,6 +186,32 @@ def fix_fingers(
     num_fingers = k - 1 if rule == "clip_xmax_ww" and k else k
     most = 9 if rule == "clip_xmax_ww" else max_fingers
     return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried, reached_limit=0 < most <= k)
+
+
+def check_finger_options(rule: object, max_fingers: object, finger_thresh: object) -> None:
+    """What :func:`fix_fingers` asks of its options, whatever the values.
+
+    Raises
+    ------
+    ValueError
+        If the rule is not known, or a number is negative.
+    TypeError
+        If ``max_fingers`` is no whole number or ``finger_thresh`` no number.
+
+    Examples
+    --------
+    >>> check_finger_options("clip_xmax", 10, 1.0)
+    """
+    if rule is not None and rule not in RULES:
+        raise ValueError(f"rule={rule!r}; allowed are {', '.join(map(repr, RULES))} and None")
+    if isinstance(max_fingers, bool) or not isinstance(max_fingers, Integral):
+        raise TypeError(f"max_fingers={max_fingers!r}; a whole number is allowed")
+    if int(max_fingers) < 0:
+        raise ValueError(f"max_fingers={max_fingers}; it cannot be negative")
+    if isinstance(finger_thresh, bool) or not isinstance(finger_thresh, Real):
+        raise TypeError(f"finger_thresh={finger_thresh!r}; a number is allowed")
+    if not float(finger_thresh) >= 0:
+        raise ValueError(f"finger_thresh={finger_thresh}; it cannot be negative")
 
 
 def _fit_from_peak(x: Array, min_tail: int) -> PowerLawFit:

@@ -9,8 +9,7 @@ import numpy as np
 from scipy.special import rel_entr
 
 from .bulk import BulkFit
-from .fingers import FingerFit, fix_fingers
-from .power_law import PowerLawFit, fit_power_law
+from .fingers import FingerFit
 from .spectrum import Spectrum
 
 FIT_COLUMNS = [
@@ -23,17 +22,6 @@ NORM_COLUMNS = [
 ]
 VERDICT_COLUMNS = ["verdict", "alpha_low", "alpha_high", "p_value", "best_rival", "noise_p"]
 BULK_COLUMNS = ["num_spikes", "sigma_mp", "mp_softrank", "bulk_min", "bulk_max", "bulk_D"]
-
-_WW_CUT = 1e-5  # WeightWatcher's absolute threshold on the eigenvalues of W^T W
-
-
-def fit_tail(s: Spectrum, rule: str | None, max_fingers: int, finger_thresh: float) -> FingerFit:
-    """The power law of a layer's tail; without a rule, the raw fit under the name of no rule."""
-    x = s.nonzero_eigenvalues
-    if rule is None:
-        fit = fit_power_law(x)
-        return FingerFit(fit, fit, 0, x[:0], "", {0: fit})
-    return fix_fingers(x[x * s.N > _WW_CUT] if rule == "clip_xmax_ww" else x, rule, max_fingers, finger_thresh)
 
 
 def fit_metrics(f: FingerFit) -> dict[str, Any]:
@@ -49,7 +37,7 @@ def fit_metrics(f: FingerFit) -> dict[str, Any]:
         "raw_alpha": raw.alpha,
         "D_sqrt_n": fit.scaled_D,
         "raw_D_sqrt_n": raw.scaled_D,
-        "clipping": _clipping(fit, raw) if f.num_fingers else "",
+        "clipping": ("better fit" if f.improved else "only smaller") if f.num_fingers else "",
     }
 
 
@@ -57,11 +45,6 @@ def verdict_metrics(f: FingerFit, s: Spectrum, rng: np.random.Generator) -> dict
     from .verdict import verdict
 
     return asdict(verdict(f.fit, s, rng=rng))
-
-
-def _clipping(fit: PowerLawFit, raw: PowerLawFit) -> str:
-    """Whether dropping values made the power law fit better, or alpha smaller and no more."""
-    return "better fit" if fit.scaled_D < raw.scaled_D else "only smaller"
 
 
 def norm_metrics(s: Spectrum, alpha: float) -> dict[str, Any]:

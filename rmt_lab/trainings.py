@@ -18,18 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .atlas import AtlasLayer, AtlasModel
+from .atlas import AtlasModel, Layer
 from .roles import short_name
 from .spectrum import Spectrum
 
 _FORMAT = 1
-
-
-class _NotKept:
-    """Stands where other models of the atlas have the spectrum of their shuffled entries."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError("recorded trainings keep no weights to shuffle; compare with at(0) or initialisation()")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +51,7 @@ class Training:
     def at(self, step: int) -> AtlasModel:
         """The model at a recorded step, as :func:`rmt_lab.atlas.load` gives one; query, key and value stand apart.
 
-        Its layers have no ``shuffled``, because weights were not kept; ``at(0)`` is what training started from.
+        Its layers have ``shuffled = None``, because weights were not kept; ``at(0)`` is what training started from.
 
         Raises
         ------
@@ -177,7 +170,7 @@ def _read(name: str, data: bytes) -> Training:
     return Training(name, tuple(steps.tolist()), train_loss, test_loss, record, tuple(models))
 
 
-def _layers(layers: list[Any], values: npt.NDArray[Any], n_layer: int) -> list[AtlasLayer]:
+def _layers(layers: list[Any], values: npt.NDArray[Any], n_layer: int) -> list[Layer]:
     """The layers of one step. The projections onto the residual stream start smaller: Radford et al. (2019), 2.3."""
     found, start = [], 0
     for i, (longname, N, M) in enumerate(layers):
@@ -185,6 +178,5 @@ def _layers(layers: list[Any], values: npt.NDArray[Any], n_layer: int) -> list[A
         spectrum = Spectrum(values[start : start + M], N, M, name=name)
         start += M
         init_std = 0.02 / np.sqrt(2 * n_layer) if longname.endswith("c_proj") else 0.02
-        shuffled: Any = _NotKept()
-        found.append(AtlasLayer(i, name, longname, "spectrum", spectrum, shuffled, float(init_std)))
+        found.append(Layer(i, name, longname, "spectrum", spectrum, init_std=float(init_std)))
     return found

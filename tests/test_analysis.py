@@ -1,5 +1,6 @@
 """One row a layer: figures against the functions they come from, and layers that are broken."""
 
+import json
 import math
 import warnings
 import weakref
@@ -8,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers
+from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers, trainings
+from rmt_lab.fingers import RULES
 from rmt_lab.weights import WeightMatrix
 
 WEIGHTWATCHER = (
@@ -188,6 +190,64 @@ def test_layers_are_selected_by_id_name_and_role():
         analyze(state(), layers=["querry"])
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fix_fingers": "clip_xmax", "layers": ["query", np.int64(3)], "min_tail": 20},
+        {"randomize": True, "rng": 5, "min_evals": np.int64(12), "layers": 1},
+        {"fix_fingers": "outliers", "max_fingers": 3, "randomize": True, "rng": np.random.default_rng(8)},
+        {"rng": None, "randomize": True, "finger_thresh": np.float32(0.5), "layers": iter(["key"])},
+    ],
+    ids=["selected", "seeded", "a generator", "any"],
+)
+def test_a_tables_options_make_it_again_even_after_json(options):
+    details = analyze(state(), **options)
+    attrs = json.loads(json.dumps(details.attrs))
+    assert attrs == details.attrs
+    pd.testing.assert_frame_equal(details, analyze(state(), **attrs["options"]), check_exact=True)
+
+
+def test_a_layers_shuffle_is_the_same_whichever_others_are_asked_for():
+    whole = analyze(state(), randomize=True)
+    alone = analyze(state(), randomize=True, layers=[4])
+    assert alone["max_rand_eval"].item() == whole["max_rand_eval"][4]
+
+
+def test_min_tail_holds_for_every_layer():
+    details = analyze(state(), min_tail=25)
+    assert (details["num_pl_spikes"] >= 25).all()
+    assert (analyze(state())["num_pl_spikes"] < 25).any()
+
+
+def test_what_has_no_weights_cannot_be_randomized():
+    model = trainings.load("little").at(2400)
+    assert model[0].shuffled is None
+    for source in (model, model[0].spectrum):
+        with pytest.raises(ValueError, match="randomize=True needs weights to shuffle"):
+            analyze(source, randomize=True)
+
+
+def test_a_bug_raises_and_a_layers_fault_does_not(monkeypatch):
+    def fault(error):
+        def raising(*args, **kwargs):
+            raise error
+
+        return raising
+
+    for error in (np.linalg.LinAlgError("no convergence"), MemoryError("too large"), OSError("disk")):
+        monkeypatch.setattr("rmt_lab.analysis.fit_bulk", fault(error))
+        assert analyze(state())["status"].str.contains(str(error)).all()
+    for bug in (AttributeError("no such thing"), TypeError("not that"), ZeroDivisionError()):
+        monkeypatch.setattr("rmt_lab.analysis.fit_bulk", fault(bug))
+        with pytest.raises(type(bug)):
+            analyze(state())
+
+
+def test_the_names_of_the_rules_are_written_down_once():
+    for text in (analyze.__doc__, fix_fingers.__doc__):
+        assert "{" + ", ".join(f'"{rule}"' for rule in RULES) + "} or None" in text
+
+
 def test_attrs_record_how_the_table_was_made():
     attrs = analyze("minilm", fix_fingers="clip_xmax", layers=["pooler"]).attrs
     assert attrs["source"] == "minilm"
@@ -215,6 +275,14 @@ def test_nothing_is_printed_or_warned(capfd):
     [
         ({"fix_fingers": "clip"}, ValueError, "fix_fingers='clip'; allowed are None, 'clip_xmax'"),
         ({"min_evals": 1}, ValueError, "min_evals=1"),
+        ({"min_tail": 1}, ValueError, "min_tail=1"),
+        ({"min_evals": 2.5}, TypeError, "min_evals=2.5"),
+        ({"fix_fingers": "clip_xmax", "max_fingers": -1}, ValueError, "max_fingers=-1"),
+        ({"max_fingers": "3"}, TypeError, "max_fingers='3'"),
+        ({"fix_fingers": "clip_xmax", "finger_thresh": "1"}, TypeError, "finger_thresh='1'"),
+        ({"finger_thresh": float("nan")}, ValueError, "finger_thresh=nan"),
+        ({"randomize": "yes"}, TypeError, "randomize='yes'"),
+        ({"rng": -1}, ValueError, "rng=-1"),
         ({"source": 3}, TypeError, "source"),
         ({"source": [3, "x"]}, TypeError, "source"),
         ({"source": [Spectrum([1.0, 2.0], 2, 2)], "randomize": True}, ValueError, "weights to shuffle"),

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from rmt_lab.cli import main
+from rmt_lab.fingers import RULES
 
 
 @pytest.fixture
@@ -56,6 +58,25 @@ def test_plots_are_written(checkpoint, tmp_path, capsys):
     pictures = sorted(p.name for p in (tmp_path / "plots").glob("*.png"))
     assert pictures == ["000 block 0 qkv.png", "001 block 0 feed-forward in.png"]
     assert (tmp_path / "plots" / pictures[0]).stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(("rule", "alpha"), [(None, "16.04"), ("clip_xmax", "2.04")])
+def test_the_figures_show_the_tables_own_fit(rule, alpha, tmp_path, capsys):
+    """And say so in the file's Description."""
+    layer = "block 23 attention output"
+    given = ["--fix-fingers", rule] if rule else []
+    assert main(["analyze", "smollm2", "--layers", layer, *given, "--plots", str(tmp_path)]) == 0
+    assert alpha in capsys.readouterr().out
+    (picture,) = tmp_path.glob("*.png")
+    words = Image.open(picture).text["Description"]
+    assert layer in words
+    assert f"{alpha}{' instead of 16.04' if rule else ' plus or minus'}" in words
+
+
+def test_the_help_names_every_rule(capsys):
+    with pytest.raises(SystemExit):
+        main(["analyze", "--help"])
+    assert ", ".join(RULES) in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_broken_layer_is_shown_and_told_by_the_exit_code(tmp_path, capsys):

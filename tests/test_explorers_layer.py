@@ -1,3 +1,4 @@
+import gc
 import math
 
 import matplotlib.pyplot as plt
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kstest
 
 from rmt_lab import MarchenkoPastur, Spectrum, analyze, atlas, style
+from rmt_lab.atlas import Layer
 from rmt_lab.ensembles import student_t
 from rmt_lab.explorers import LayerExplorer, layer_choice
 from rmt_lab.explorers.layer import LayerModel
@@ -88,7 +90,7 @@ def test_the_sentence_is_the_layers_row_of_the_table(name):
         assert f"α = {row.alpha:.2f} ± {row.sigma:.2f} on {row.num_pl_spikes} of {row.num_evals} " in sentence
         assert f"{row.num_spikes or 'no'} spike" in sentence
         assert f"stable rank {row.stable_rank:.3g}" in sentence
-        assert f"{spectral_distance(layer.spectrum(), layer.shuffled(0)):.2f} apart" in sentence
+        assert f"{spectral_distance(layer.spectrum, layer.shuffled):.2f} apart" in sentence
 
 
 def test_nulls_are_offered_where_they_exist():
@@ -232,24 +234,37 @@ def test_a_broken_layer_says_why_and_stops_no_other():
     assert "α = " in shown.sentence
 
 
+def matrices_held():
+    """How many layers hold the matrix that their spectrum will be made of."""
+    gc.collect()
+    held = [x._spectrum for x in gc.get_objects() if isinstance(x, Layer)]
+    return sum(isinstance(arg, np.ndarray) for h in held for arg in getattr(h, "args", ()))
+
+
 def test_matrices_are_read_when_shown_and_not_kept(monkeypatch, tmp_path):
     read = []
     layers_of = layer_choice.layers_of
 
-    def counting(source, layers=None):
+    def counting(source, layers=None, rng=0):
         read.append(layers)
-        return layers_of(source, layers)
+        return layers_of(source, layers, rng=rng)
 
     monkeypatch.setattr(layer_choice, "layers_of", counting)
-    found = layer_choice.source_layers(npz_file(tmp_path))
+    before = matrices_held()
+    layers = layer_choice.source_layers(npz_file(tmp_path))
     assert read == [None]
-    layer = found["key"][1]
-    held = [cell.cell_contents for f in layer[2:4] for cell in f.__wrapped__.__closure__]
-    held += [c.cell_contents for h in held if callable(h) for c in h.__closure__]
-    assert not any(isinstance(h, np.ndarray) or hasattr(h, "spectrum") for h in held)
-    for _ in range(3):
-        layer.spectrum()
-    assert read == [None, [layer.key]]
+    layer = layers(0)["key"][1]
+    gc.collect()
+    assert not [
+        x
+        for x in gc.get_objects()
+        if isinstance(x, Layer) and isinstance(getattr(x._spectrum, "args", [0])[0], np.ndarray)
+    ]
+    for seed in (0, 0, 1):
+        assert layers(seed)["key"][1].spectrum.name == layer.name
+    assert read == [None, [layer.layer_id]]
+    shuffled = [layers(seed)["key"][1].shuffled.singular_values[-1] for seed in (0, 0, 1)]
+    assert shuffled[0] == shuffled[1] != shuffled[2]
 
 
 def test_a_source_that_cannot_be_read():

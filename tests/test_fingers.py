@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rmt_lab import Spectrum
 from rmt_lab.fingers import fix_fingers
 from rmt_lab.power_law import fit_power_law
 
@@ -41,10 +42,29 @@ def test_clip_xmax_keeps_the_first_fit_that_falls_far_enough(seed, thresh):
     assert [f.tried[k].alpha for k in range(11)] == alphas
 
 
-def test_noise_has_fingers_by_every_clipping_rule():
+@pytest.mark.parametrize("rule", ["clip_xmax", "clip_xmax_ww"])
+def test_noise_has_fingers_by_every_clipping_rule(rule):
     """A warning rather than a feature: the rules find something to clip in a good part of pure Gaussian matrices."""
-    found = [fix_fingers(noise(seed)).num_fingers > 0 for seed in range(30)]
+    found = [fix_fingers(noise(seed), rule).num_fingers > 0 for seed in range(30)]
     assert 5 <= sum(found) <= 25
+
+
+def test_no_rule_changes_nothing():
+    f = fix_fingers(noise(3), rule=None)
+    assert (f.fit, f.num_fingers, f.rule, f.tried) == (f.raw, 0, None, {0: f.raw})
+    assert len(f.dropped) == 0
+    assert "no rule" in f._repr_html_()
+
+
+def test_weightwatchers_cut_is_the_rules_own_and_needs_a_scale():
+    W = np.random.default_rng(0).normal(size=(60, 50)) * 4.5e-4  # eigenvalues of W^T W around 1e-5
+    s = Spectrum.from_matrix(W)
+    squares = s.singular_values**2
+    kept = squares[squares > 1e-5] / s.N
+    assert 10 < len(kept) < 50
+    assert fix_fingers(s, "clip_xmax_ww").raw.x == pytest.approx(kept)
+    assert len(fix_fingers(s.eigenvalues, "clip_xmax_ww").raw.x) == 50
+    assert len(fix_fingers(s, "clip_xmax").raw.x) == 50
 
 
 @settings(max_examples=25, deadline=None)
@@ -101,6 +121,7 @@ def test_results_show_themselves():
     [
         ({"rule": "clip"}, "rule='clip'; allowed are 'clip_xmax', 'xmin_peak', 'clip_xmax_ww'"),
         ({"max_fingers": -1}, "max_fingers=-1"),
+        ({"finger_thresh": -0.5}, "finger_thresh=-0.5"),
     ],
 )
 def test_bad_input_is_named(kwargs, says):

@@ -64,7 +64,7 @@ class FingerModel(LayerChoice):
     def values(self) -> Array:
         """The values, with what is planted."""
         if self.model not in SYNTHETIC:
-            x = self.layer().spectrum().nonzero_eigenvalues
+            x = self.layer().spectrum.nonzero_eigenvalues
         elif self.model == "power law":
             x = pareto(_SIZE, 2.5, self.seed)
         elif self.model == "truncated power law":
@@ -116,7 +116,7 @@ class FingerModel(LayerChoice):
         imports, head = ["peel", "plot_peeling"], ""
         if self.model not in SYNTHETIC:
             head = "from rmt_lab import atlas\n"
-            x = f"atlas.load({self.model!r})[{self.layer().key!r}].spectrum.nonzero_eigenvalues"
+            x = f"atlas.load({self.model!r})[{self.key()!r}].spectrum.nonzero_eigenvalues"
         else:
             x = SYNTHETIC[self.model].format(n=_SIZE, seed=self.seed)
             name = x.partition("(")[0]

@@ -12,13 +12,13 @@ import numpy as np
 
 from .. import atlas, style
 from ..analysis import analyze
+from ..atlas import Layer
 from ..metrics import spectral_distance
 from ..phases import phase
 from ..spectrum import Spectrum
 from .base import axes, choice, number
 from .layer_choice import (
     MOST_BLOCKS,
-    Layer,
     LayerChoice,
     LayerChoiceExplorer,
     Layers,
@@ -72,9 +72,9 @@ class LayerModel(LayerChoice):
     def nulls(self) -> list[str]:
         """What the present layer can be compared with."""
         layer = self.layer()
-        known = {"shuffled entries": layer.shuffled, "initialisation": layer.init_std}
+        known = {"shuffled entries": layer.has_shuffled or None, "initialisation": layer.init_std}
         try:
-            s = layer.spectrum()
+            s = layer.spectrum
             heavy = s.N * s.M * s.rf <= MOST_ENTRIES
         except _FAILURES:
             heavy = False
@@ -89,7 +89,7 @@ class LayerModel(LayerChoice):
         """Both spectra and their rows; or why there is none."""
         layer = self.layer()
         try:
-            spectrum = layer.spectrum()
+            spectrum = layer.spectrum
             null = self._null_of(layer, spectrum)
         except _FAILURES as error:  # of a layer with NaN, say; the others are still there to be looked at
             return f"{layer.name} of {self.model} has no spectrum: {error}"
@@ -99,7 +99,7 @@ class LayerModel(LayerChoice):
 
     def _null_of(self, layer: Layer, spectrum: Spectrum) -> Spectrum:
         if self.null == "shuffled entries" and layer.shuffled:
-            return layer.shuffled(self.seed)
+            return layer.shuffled
         s = spectrum
         noise = noise_of_seed(s.N, s.M, s.rf, MU[self.null], self.seed)
         if self.null == "initialisation" and layer.init_std:
@@ -135,23 +135,20 @@ class LayerModel(LayerChoice):
 
     def code(self) -> str:
         """From the layer to the picture and the row."""
-        key, own = self.layer().key, self.model not in atlas.names()
-        spectrum, null = "layer.spectrum", "layer.shuffled"
-        if own:
-            spectrum, null = "layer.spectrum()", f"layer.shuffled(np.random.default_rng({self.seed}))"
+        own, null = self.model not in atlas.names(), "layer.shuffled"
         if self.null == "initialisation":
             null = f"layer.initialisation(rng={self.seed})"
         elif self.null != "shuffled entries":
             mu = "" if MU[self.null] == math.inf else f"mu={MU[self.null]:g}, "
             null = f"matched_noise(spectrum, {mu}rng={self.seed})"
-        lines = ["import numpy as np"] * ("np." in null)
-        lines += ["from rmt_lab import analyze" + ("" if own else ", atlas")]
+        lines = ["from rmt_lab import analyze" + ("" if own else ", atlas")]
         lines += ["from rmt_lab.analysis import layers_of"] * own
         names = ["matched_noise"] * ("matched" in null) + ["plot_against"]
         lines += [f"from rmt_lab.explorers.nulls import {', '.join(names)}", ""]
-        lines += [f"layer = next(layers_of({self.source}, layers=[{key}]))" if own else
-                  f"layer = atlas.load({self.model!r})[{key!r}]"]  # fmt: skip
-        lines += [f"spectrum = {spectrum}", f"null = {null}"]
+        seed = f", rng={self.seed}" * bool(self.seed)
+        lines += [f"layer = next(layers_of({self.source}, layers=[{self.layer().layer_id}]{seed}))" if own else
+                  f"layer = atlas.load({self.model!r})[{self.key()!r}]"]  # fmt: skip
+        lines += ["spectrum = layer.spectrum", f"null = {null}"]
         lines += [f"plot_against(spectrum, null, view={self.view!r}, what={NULLS[self.null]!r})"]
         lines += ["print(analyze([spectrum, null]).T)"]
         return "\n".join(lines) + "\n"
@@ -171,7 +168,7 @@ def model_over(source: Any) -> type[LayerModel]:
     """A model that looks at a source of one's own first; see :class:`LayerExplorer`."""
     written = isinstance(source, (str, os.PathLike))
     shipped = isinstance(source, str) and source in atlas.names() and not os.path.exists(source)
-    layers = atlas_layers(source) if shipped else source_layers(source)
+    read = (lambda seed: atlas_layers(source)) if shipped else source_layers(source)
     name = os.path.basename(os.path.normpath(source)) if written else type(source).__name__
     in_code = repr(os.fspath(source)) if written else "source"
 
@@ -189,7 +186,7 @@ def model_over(source: Any) -> type[LayerModel]:
             return [name, *(other for other in atlas.names() if other != name)]
 
         def layers(self) -> Layers:
-            return layers if self.model == name else super().layers()
+            return read(self.seed) if self.model == name else super().layers()
 
     return SourceModel
 

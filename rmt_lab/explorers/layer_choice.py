@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from functools import lru_cache, partial
+from typing import Any, ClassVar
 
-import numpy as np
-
-from .. import atlas, roles
+from .. import atlas
 from ..analysis import layers_of
+from ..atlas import Layer
 from ..spectrum import Spectrum
 from .base import choice, number
 from .idle import IdleExplorer, IdleModel
@@ -18,55 +17,51 @@ from .idle import IdleExplorer, IdleModel
 MOST_BLOCKS = 1000
 
 
-class Layer(NamedTuple):
-    """A layer whose spectra are computed when asked for; ``shuffled`` takes a seed. ``key`` finds it in its source.
-
-    ``shuffled`` is None where there are no weights, ``init_std`` where it is not known.
-    """
-
-    name: str
-    key: str | int
-    spectrum: Callable[[], Spectrum]
-    shuffled: Callable[[int], Spectrum] | None
-    init_std: float | None
-
-
 Layers = dict[str, list[Layer]]  # by role, in the order of the model
+
+
+def by_role(layers: Iterable[Layer]) -> Layers:
+    """Layers under their roles."""
+    found: Layers = {}
+    for layer in layers:
+        found.setdefault(layer.role, []).append(layer)
+    return found
 
 
 @lru_cache(maxsize=8)
 def atlas_layers(name: str) -> Layers:
     """The layers of a model of the atlas."""
-    found: Layers = {}
-    model = atlas.load(name)
-    for x in model:
-        key = x.name if model[x.name] is x else x.longname
-        layer = Layer(x.name, key, lambda s=x.spectrum: s, lambda seed, s=x.shuffled: s, x.init_std)  # type: ignore[misc]
-        found.setdefault(x.role, []).append(layer)
-    return found
+    return by_role(atlas.load(name))
 
 
-def source_layers(source: Any) -> Layers:
-    """The layers of anything :func:`rmt_lab.analyze` takes, read once for their names and each when it is shown."""
-    found: Layers = {}
+def source_layers(source: Any) -> Callable[[int], Layers]:
+    """The layers of anything :func:`rmt_lab.analyze` takes, for a seed that their entries are shuffled from.
+
+    The source is read once for the names, and each matrix when its layer is shown; none is kept.
+    """
     source = list(source) if isinstance(source, Iterator) else source
+    known: list[tuple[tuple[int, str, str, str], bool]] = []
     for x in layers_of(source):
-        found.setdefault(roles.role_of(x.longname), []).append(_unread(source, x))
+        known.append(((x.layer_id, x.name, x.longname, x.layer_type), x.has_shuffled))
         del x  # and its matrix, before the next one is read
-    return found
 
+    @lru_cache(maxsize=64)
+    def spectrum(layer_id: int, name: str) -> Spectrum:
+        return replace(next(layers_of(source, [layer_id])).spectrum, name=name)
 
-def _unread(source: Any, x: Any) -> Layer:
-    layer_id, name = x.layer_id, x.name
+    def shuffled(layer_id: int, seed: int) -> Spectrum:
+        found = next(layers_of(source, [layer_id], rng=seed)).shuffled
+        assert found is not None  # has_shuffled said so
+        return found
 
-    def read() -> Any:
-        return next(layers_of(source, layers=[layer_id]))
+    @lru_cache(maxsize=2)
+    def layers(seed: int) -> Layers:
+        return by_role(
+            Layer(*look, partial(spectrum, *look[:2]), partial(shuffled, look[0], seed) if weights else None)
+            for look, weights in known
+        )
 
-    spectrum = lru_cache(maxsize=1)(lambda: replace(read().spectrum(), name=name))
-    if x.layer_type == "spectrum":
-        return Layer(name, layer_id, spectrum, None, None)
-    shuffled = lru_cache(maxsize=2)(lambda seed: read().shuffled(np.random.default_rng(seed)))
-    return Layer(name, layer_id, spectrum, shuffled, None)
+    return layers
 
 
 class LayerChoice(IdleModel):
@@ -92,6 +87,12 @@ class LayerChoice(IdleModel):
     def layer(self) -> Layer:
         """The present layer."""
         return self.layers()[self.role][min(self.block, self.last_block())]
+
+    def key(self) -> str:
+        """What finds the present layer in its model: its name, or its longname where others have the same name."""
+        layer = self.layer()
+        names = [x.name for layers in self.layers().values() for x in layers]
+        return layer.name if names.count(layer.name) == 1 else layer.longname
 
     def last_block(self) -> int:
         """How far the block goes."""

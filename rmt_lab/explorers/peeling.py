@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .. import style
-from ..fingers import FingerFit, fix_fingers
+from ..fingers import FingerFit, Rule, fix_fingers
 from ..power_law import Array, PowerLawFit
 from ..style import FIT
 from ..truncated_power_law import TruncatedPowerLawFit, fit_truncated_power_law
@@ -52,7 +52,7 @@ class Peeling(NamedTuple):
     ruled: FingerFit | None
 
 
-def peel(x: Array, rule: str = "clip_xmax") -> Peeling:
+def peel(x: Array, rule: Rule = "clip_xmax") -> Peeling:
     """Fit a power law without the k = 0 .. 10 largest values, and ask a rule how many should go.
 
     Raises
@@ -84,7 +84,7 @@ def with_an_end(fit: PowerLawFit) -> TruncatedPowerLawFit | None:
     return fit_truncated_power_law(fit.x[-fit.n_tail :], fit.xmin, min_tail=min(fit.n_tail, 10))
 
 
-def _ruled(x: Array, rule: str) -> FingerFit | None:
+def _ruled(x: Array, rule: Rule) -> FingerFit | None:
     try:
         return fix_fingers(x, rule)
     except ValueError:  # too few values for it

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from .. import style, trainings
 from .base import choice, number
 from .following import FIGSIZE, VIEWS, Followed, beyond, follow, noise_alphas, plot_training
-from .layer_choice import MOST_BLOCKS, Layer, LayerChoice, LayerChoiceExplorer, Layers
+from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers, by_role
 from .peeling import PLAUSIBLE
 
 if TYPE_CHECKING:
@@ -100,10 +100,7 @@ class TrainingModel(LayerChoice):
 @lru_cache(maxsize=4)
 def _layers(name: str) -> Layers:
     training = _load(name)
-    found: Layers = {}
-    for x in training.at(training.steps[-1]):
-        found.setdefault(x.role, []).append(Layer(x.name, x.name, lambda s=x.spectrum: s, None, x.init_std))  # type: ignore[misc]
-    return found
+    return by_role(training.at(training.steps[-1]))
 
 
 class TrainingExplorer(LayerChoiceExplorer):
