@@ -8,7 +8,7 @@ from benchmarks.misfit import quantiles
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law, p_value
-from rmt_lab.tails.search import MISFIT, all_tails
+from rmt_lab.tails.search import MISFIT
 from rmt_lab.verdict import _heaviest, noise_p
 
 
@@ -44,12 +44,11 @@ def test_p_value_does_not_depend_on_the_unit():
     assert fit_power_law(x).p_value(n=50, rng=0) == pytest.approx(fit_power_law(1e5 * x).p_value(n=50, rng=0), abs=0.04)
 
 
-def test_all_tails_at_once_are_those_of_the_fits_scan():
-    x = np.random.default_rng(0).lognormal(size=300)
+@pytest.mark.parametrize("seed", range(20))
+def test_the_heaviest_acceptable_tail_is_that_of_the_fits_scan(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.lognormal(size=300) if seed % 2 else gaussian_spectrum(90, 60, rng=rng).eigenvalues
     scan = fit_power_law(x).scan()
-    exponent, scaled_D = all_tails(np.log(np.sort(x)))
-    np.testing.assert_allclose(exponent + 1, scan.alphas, rtol=1e-9)
-    np.testing.assert_allclose(scaled_D, scan.Ds * np.sqrt(scan.n_tails), atol=1e-5)
     assert _heaviest(np.sort(x)) == scan.alphas[scan.Ds * np.sqrt(scan.n_tails) <= 0.69].min()
 
 
@@ -66,7 +65,7 @@ def test_a_heavy_tail_is_not_noise():
     rng = np.random.default_rng(0)
     x = np.sort(np.r_[gaussian_spectrum(400, 60, rng=rng).eigenvalues, 2 * pareto(40, 2.5, rng)])
     layer = Spectrum(np.sqrt(400 * x), 400, 100)
-    assert noise_p(fit_power_law(x), layer) == pytest.approx(1 / 200)
+    assert noise_p(fit_power_law(x), layer) == pytest.approx(0.001)
 
 
 def test_other_noise_can_be_given_and_slices_are_pooled():

@@ -2,6 +2,7 @@
 
 from .bootstrap import Interval, interval, p_value
 from .fingers import FingerFit, fix_fingers
+from .hill import hill, hill_curve
 from .outliers import Outliers, find_outliers
 from .power_law import PowerLawFit, fit_power_law
 from .rivals import Rivals, compare
@@ -19,6 +20,8 @@ __all__ = [
     "fit_power_law",
     "fit_truncated_power_law",
     "fix_fingers",
+    "hill",
+    "hill_curve",
     "interval",
     "p_value",
 ]
