@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="fewer draws")
     quick = parser.parse_args().quick
-    level_table(draws=1000 if quick else 20000)
+    level_table(draws=1000 if quick else 10000)
     sigma_table(draws=50 if quick else 400)
     note_table(draws=10 if quick else 200)
     strengths_table(draws=5 if quick else 40)
