@@ -1,6 +1,6 @@
 """Does ``fit_bulk`` know noise when it sees it, and say so when there is none? Levels, errors and notes.
 
-    python -m benchmarks.bulk_study           some ten minutes on one core
+    python -m benchmarks.bulk_study           some twenty minutes on one core
     python -m benchmarks.bulk_study --quick   about one minute, fewer draws
 
 Fixed seeds, which were not used for tuning; one BLAS thread. The docstrings of rmt_lab.bulk quote these tables.
