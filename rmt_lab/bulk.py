@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .marchenko_pastur import MarchenkoPastur
+from .noise_edges import allowance_of, lower_threshold_of, relative_error, upper_edge_scaling
 from .tracy_widom import TracyWidom, edge_scaling
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
 
     >>> fit = fit_bulk(Spectrum.from_matrix(np.random.default_rng(0).normal(size=(800, 400)) * np.linspace(1, 3, 400)))
     >>> fit.num_spikes_first, fit.num_spikes, fit.note != ""
-    (0, 0, True)
+    (15, 95, True)
     """
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}; a probability between 0 and 1 is allowed")
@@ -212,7 +212,7 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     n = len(eigenvalues)
     if n < _FEWEST * rf:
         raise ValueError(f"spectrum has {n} eigenvalues above zero; a bulk needs at least {_FEWEST * rf}")
-    allowance = _allowance(level, rf)
+    allowance = allowance_of(level, rf)
     centre, scale = edge_scaling(N, spectrum.M, spectrum.entry_std)
     first = int(np.count_nonzero(eigenvalues > centre + scale * allowance))
     k = 0
@@ -220,7 +220,7 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
         rows, columns = N - k / rf, (n - k) / rf  # of the noise that k spikes leave
         sigma = _match(eigenvalues[: n - k], MarchenkoPastur(rows / columns, math.sqrt(rows / N)))
         law = MarchenkoPastur(rows / columns, sigma * math.sqrt(rows / N))
-        centre, scale = _edge(rows, columns, law.sigma, rf)
+        centre, scale = upper_edge_scaling(rows, columns, law.sigma, rf)
         threshold = centre + scale * allowance
         beyond = int(np.count_nonzero(eigenvalues > threshold))
         if beyond <= k or beyond > n // 2:
@@ -238,12 +238,12 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
         notes.append(f"what is left as the bulk is not noise: {reason}")
     if num_zeros > n:
         notes.append(f"{num_zeros} of {num_zeros + n} eigenvalues are zero: the fit describes the others")
-    centre, scale = _edge(N, n / rf, sigma, rf)
+    centre, scale = upper_edge_scaling(N, n / rf, sigma, rf)
     above = float(TracyWidom(1).sf((largest - centre) / scale))
-    lower_threshold = _lower_threshold(rows, columns, 1 - (1 - level) ** (1 / rf), allowance) * sigma**2 / N
+    lower_threshold = lower_threshold_of(rows, columns, level, rf) * sigma**2 / N
     return BulkFit(
         sigma_mp=sigma,
-        sigma_error=sigma * _relative_error(rows, columns, rf),
+        sigma_error=sigma * relative_error(rows, columns, rf),
         law=law,
         threshold=threshold,
         spikes=eigenvalues[n - beyond :],
@@ -260,12 +260,6 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     )
 
 
-@cache
-def _allowance(level: float, rf: int) -> float:
-    """What the largest of rf noise edges exceeds with probability level, in units of Tracy-Widom."""
-    return float(TracyWidom(1).ppf((1 - level) ** (1 / rf)))
-
-
 def _match(bulk: Array, unit: MarchenkoPastur) -> float:
     """sigma by quantiles: on the scale of singular values, where the density stays finite for square matrices too."""
     p = (np.arange(len(bulk)) + 0.5) / len(bulk)
@@ -280,48 +274,6 @@ def _ks_distance(x: Array, law: MarchenkoPastur) -> float:
     """Largest distance between the empirical distribution of ascending x, on either side of its steps, and the law."""
     i, cdf = np.arange(len(x)), law.cdf(x)
     return float(max(np.max((i + 1) / len(x) - cdf), np.max(cdf - i / len(x))))
-
-
-def _relative_error(rows: float, columns: float, rf: int) -> float:
-    """Standard error of sigma over sigma; measured at M = 5 .. 768, Q = 1 .. 8."""
-    return (0.76 + 0.09 * columns / rows) / math.sqrt(rows * columns * rf)
-
-
-def _edge(rows: float, columns: float, sigma: float, rf: int) -> tuple[float, float]:
-    """Centre and scale of the largest eigenvalue where sigma comes from the spectrum itself.
-
-    Johnstone's, with corrections that fade like columns^(-1/3) or faster and matter below 50 columns: sigma is low by
-    0.155 / rows on average, and 1 / sigma^2 is high by three variances (four keep the level); the error of sigma widens
-    the law, less so for its correlation with the largest eigenvalue. All measured at columns = 5 .. 200, Q = 1 .. 8.
-    """
-    law = TracyWidom(1)
-    centre, scale = edge_scaling(rows, columns, sigma)
-    error = _relative_error(rows, columns, rf)
-    bias, error = (2 * x * centre / scale for x in (0.155 / rows + 2 * error**2, error))
-    correlation = 0.6 * columns ** (-1 / 3) / math.sqrt(rf)
-    widening = math.sqrt(1 + max(0.0, error**2 - 2 * correlation * error * math.sqrt(law.var())) / law.var())
-    return centre + scale * (bias + law.mean() * (1 - widening)), scale * widening
-
-
-def _lower_threshold(rows: float, columns: float, level: float, allowance: float) -> float:
-    """What the smallest eigenvalue of W^T W, W of rows x columns unit noise, falls below with probability level.
-
-    allowance is the 1 - level quantile of TW_1.
-
-    A square matrix has the law 1 - exp(-y/2 - sqrt(y)) of y = columns * eigenvalue in the limit, one more row exactly
-    1 - exp(-y/2) (Edelman 1988). From two more rows on, ln of the eigenvalue follows -TW_1 (Ma 2012). Spikes take rows
-    and columns alike, so a square matrix stays square.
-    """
-    more = rows - columns
-    if abs(more) < 1e-9:
-        return (math.sqrt(1 - 2 * math.log1p(-level)) - 1) ** 2 / columns
-    if abs(more - 1) < 1e-9:
-        return -2 * math.log1p(-level) / columns
-    if more < 2 - 1e-9 or columns <= 1:
-        return math.nan
-    a, b = math.sqrt(rows - 0.5), math.sqrt(columns - 0.5)
-    tau = (1 / b - 1 / a) ** (1 / 3) / (a - b)
-    return math.exp(2 * math.log(a - b) + tau**2 / 8 - tau * allowance)
 
 
 def _spread(x: Array, law: MarchenkoPastur) -> float:
