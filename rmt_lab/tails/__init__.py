@@ -1,6 +1,7 @@
 """A tail and its power law: the search for where it begins, its error bars, its rivals, and values beyond it."""
 
 from .bootstrap import Interval, interval, p_value
+from .farms import WindowedAlpha, windowed_alpha
 from .fingers import FingerFit, fix_fingers
 from .hill import hill, hill_curve
 from .outliers import Outliers, find_outliers
@@ -15,6 +16,7 @@ __all__ = [
     "PowerLawFit",
     "Rivals",
     "TruncatedPowerLawFit",
+    "WindowedAlpha",
     "compare",
     "find_outliers",
     "fit_power_law",
@@ -24,4 +26,5 @@ __all__ = [
     "hill_curve",
     "interval",
     "p_value",
+    "windowed_alpha",
 ]
