@@ -35,6 +35,7 @@ from .power_law import Array
 LEVEL = 0.1  # where a law is called refuted, as in Clauset, Shalizi & Newman
 LEAST_Q = 2.0  # below, the broadening cannot be taken off well enough: benchmarks/inference.py
 LEAST_K = 20  # shorter tails refute nothing
+STEEPEST = 9.0  # population exponents above it are noise, whatever the p-values
 WORDS = {
     "refuted": "p_power_law < 0.1: tails of true power-law populations hardly ever bend as much",
     "holds": "the power law is not refuted, and a lognormal population is: p_lognormal < 0.1",
@@ -143,7 +144,7 @@ def curvature(values: npt.ArrayLike, k: int) -> float:
     Examples
     --------
     >>> curvature([1, 2, 4, 8], k=3)  # ln 2 (1, 2, 3): 14/3 / (2 * 4)
-    0.5833333333333334
+    0.5833333333333333
     """
     x = np.sort(np.asarray(values, dtype=np.float64).ravel())[::-1]
     if not 1 <= k < len(x):
@@ -243,7 +244,7 @@ def tail_test(
                 going.remove(law)
     p = {law: (1 + extreme[law]) / (1 + drawn[law]) for law in laws}
     alpha = 1 + 1 / matched["power_law"][0]
-    note = _no_level(N, len(x), k, alpha, layer.misfit)
+    note = _no_level(N, len(x), k, alpha)
     return TailTest(layer.c, p["power_law"], p["lognormal"], alpha, k, len(x), N, max(drawn.values()), not note, note)
 
 
@@ -401,7 +402,7 @@ def _quick(x: Array, N: int, k: int) -> TailTest:
     p = float(ndtr((np.log(c) - mean_p) / np.exp(spread_p)))
     q = float(ndtr(-(np.log(c) - mean_l) / np.exp(spread_l)))
     alpha = float(1 + np.exp(-g))
-    note = _no_level(N, len(x), k, alpha, 0.0)
+    note = _no_level(N, len(x), k, alpha)
     base = f[1 : 1 + len(low)]
     if not note and ((base < low) | (base > high)).any():
         note = "the quick mode's table holds no such spectrum; use quick=False"
@@ -427,11 +428,13 @@ def _checked(eigenvalues: npt.ArrayLike, N: int, k: int | None, share: float) ->
     return x, k
 
 
-def _no_level(N: int, M: int, k: int, alpha: float, misfit: float) -> str:
+def _no_level(N: int, M: int, k: int, alpha: float) -> str:
     if N < LEAST_Q * M:
         return f"Q={N / M:.3g}: the test has no level below Q={LEAST_Q:g}"
     if k < LEAST_K:
         return f"k={k}: a tail shorter than {LEAST_K} values refutes nothing"
+    if alpha > STEEPEST:
+        return f"alpha_population={alpha:.1f}: a tail as steep as that of noise"
     return ""
 
 
@@ -525,30 +528,35 @@ class _Layer:
             lp[beyond] = v[-1] + (v[-1] - v[-2]) / (log_at[-1] - log_at[-2]) * (log_rank[beyond] - log_at[-1])
             return lp
 
-        # start: what noise of this shape spreads taken off in quadrature; then Broyden's method from the unit matrix,
-        # which is a first guess of how the sample's spacings follow the population's
+        # start: what noise of this shape spreads taken off in quadrature. Then Gauss-Newton steps for ln theta, with
+        # Broyden's updates of a Jacobian that begins as the unit matrix. A kink just below the tail and a steeper tail
+        # look alike after the broadening; so slopes of neighbours (per log rank) are expected within a factor of two
         noise = spacings(_common_noise(N, M, draws))
         theta = np.sqrt(np.maximum(observed**2 - noise**2, (0.3 * observed) ** 2))
-        inverse = np.eye(len(theta))
-        best = (np.inf, theta, curve(theta), np.empty(0))
+        jacobian = np.eye(len(theta))
+        log_width = np.log(np.r_[h.mean(), np.diff(log_at)])
+        bend = np.diff(np.eye(len(theta)), axis=0) / 0.7
+        weight = 1 / (0.02 * observed)
+        best = (np.inf, 0.0, theta, curve(theta), np.empty(0))
         step = residual = np.zeros(len(theta))
         for _ in range(rounds):
             lp = curve(theta)
             rows = _eigenvalues(lp, grams)
             before, residual = residual, observed - spacings(rows)
-            misfit = float(np.abs(residual / observed).max())
-            if misfit < best[0]:
-                best = misfit, theta, lp, rows
-            if misfit < 0.015:
-                break
+            bends = bend @ (np.log(theta) - log_width)
+            loss = float(((weight * residual) ** 2).sum() + (bends**2).sum())
+            if loss < best[0]:
+                best = loss, float(np.abs(residual / observed).max()), theta, lp, rows
             if step.any():
-                change = inverse @ (before - residual)
-                if abs(step @ change) > 1e-12:
-                    inverse += np.outer(step - change, step @ inverse) / (step @ change)
-            wanted = np.clip(inverse @ residual, -0.6 * theta, theta + 0.1 * observed)
-            new = np.maximum(theta + wanted, 0.02 * observed)
-            step, theta = new - theta, new
-        self.misfit, theta, lp, rows = best
+                jacobian += np.outer(before - residual - jacobian @ step, step) / (step @ step)
+            J = np.vstack([weight[:, None] * jacobian * theta, bend])
+            wanted = np.linalg.lstsq(J, np.r_[weight * residual, -bends], rcond=None)[0]
+            wanted = np.clip(wanted, -0.7, 0.7)
+            step = theta * np.expm1(wanted)
+            if np.abs(wanted).max() < 0.03:
+                break
+            theta = theta + step
+        _, self.misfit, theta, lp, rows = best
         self.s = float(self.y[k] - rows[:, k].mean())
         self.g = float(theta[0] / h.mean())
         self.population = lp + self.s
