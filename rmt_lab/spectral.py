@@ -180,7 +180,7 @@ def tail_test(
 
     Measured by ``python -m benchmarks.inference``, few spectra per cell so far. Of 336 true power laws at 400 x 200,
     800 x 400 and 1600 x 400, 5 % have p_power_law < 0.1, and 50 to 60 % are called "holds". Matrices of lognormal
-    *entries* (s = 2) are called so in half of the cases: that their rows have no common covariance cannot be seen in
+    *entries* (s = 2) are called so in two of three cases: that their rows have no common covariance cannot be seen in
     eigenvalues. Compare with shuffled entries.
 
     Parameters
