@@ -7,14 +7,17 @@ from .hill import hill, hill_curve
 from .outliers import Outliers, find_outliers
 from .power_law import PowerLawFit, fit_power_law
 from .rivals import Rivals, compare
+from .spectral import PopulationAlpha, TailTest, population_alpha, tail_test
 from .truncated import TruncatedPowerLawFit, fit_truncated_power_law
 
 __all__ = [
     "FingerFit",
     "Interval",
     "Outliers",
+    "PopulationAlpha",
     "PowerLawFit",
     "Rivals",
+    "TailTest",
     "TruncatedPowerLawFit",
     "WindowedAlpha",
     "compare",
@@ -26,5 +29,7 @@ __all__ = [
     "hill_curve",
     "interval",
     "p_value",
+    "population_alpha",
+    "tail_test",
     "windowed_alpha",
 ]
