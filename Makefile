@@ -20,7 +20,7 @@ explorers: $(READY)  ## the explorers in tabs, as a web page without a notebook 
 test: $(READY) lint  ## every test: library, doctests, notebooks, and the browser if chromium is there
 	$(BIN)/python -m pytest
 	$(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-current-env \
-		--nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=120 notebooks
+		--nbval-sanitize-with=tests/notebooks/nbval_sanitize.cfg --nbval-cell-timeout=120 notebooks
 
 lint: $(READY)
 	$(BIN)/ruff check .

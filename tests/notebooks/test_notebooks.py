@@ -13,7 +13,7 @@ import nbconvert
 import nbformat
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
 MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
 MOST_GIVEN = 3  # numbers of the text with a decimal point that are definitions or quotations, a notebook

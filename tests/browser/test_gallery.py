@@ -14,7 +14,7 @@ from browser import SCREENSHOTS, WAIT, copy_cleared, jupyterlab, listen, move_ev
 
 from rmt_lab.explorers.gallery import KINDS, _title, _words
 
-NOTEBOOK = Path(__file__).parents[1] / "scripts" / "explorers.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "scripts" / "explorers.ipynb"
 KINDS = {_title(kind): kind for kind in KINDS}
 TAB = ".widget-tab .lm-TabBar-tab"
 
@@ -84,6 +84,6 @@ def test_every_tab_and_its_controls_by_keyboard(where, tmp_path):
             assert root.locator("[role=status]").inner_text() == kind().sentence
             root.scroll_into_view_if_needed()
             tab.screenshot(path=SCREENSHOTS / f"gallery {name} {where.__name__}.png")
-            if where is in_voila:  # in JupyterLab test_browser_explorers.py does
+            if where is in_voila:  # in JupyterLab test_explorers.py does
                 move_everything(tab, root, kind)
             assert not errors, name

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from browser import SCREENSHOTS, copy_cleared, jupyterlab, page, run_all
 
-NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 # without sliders; with one; with one over the atlas, and the longest

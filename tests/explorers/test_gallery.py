@@ -13,7 +13,7 @@ from rmt_lab.explorers import gallery
 from rmt_lab.explorers.gallery import KINDS as TABS
 from rmt_lab.explorers.gallery import _title, _words
 
-NOTEBOOK = Path(__file__).parents[1] / "scripts" / "explorers.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "scripts" / "explorers.ipynb"
 KINDS = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
 
 
