@@ -9,7 +9,7 @@ from scipy.integrate import quad
 
 from rmt_lab.ensembles import ar1, gaussian_ensemble_eigenvalues, gaussian_spectrum, goe, gue, orthogonal
 from rmt_lab.laws import MarchenkoPastur
-from rmt_lab.laws.spacings import spacings as ls
+from rmt_lab.laws import spacings as ls
 from rmt_lab.spectrum import Spectrum
 
 BETAS = [0, 1, 2, 4]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rmt_lab.tails import fit_power_law
+from rmt_lab.tails.search import Tails
 
 
 def pareto(n, alpha, rng):
@@ -59,11 +60,9 @@ def test_the_search_finds_what_trying_every_candidate_finds(kind, n, seed):
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_search_looks_at_few_tails(kind, monkeypatch):
     """Near-linear time, without a clock: the tails evaluated whole stay a handful as n grows."""
-    from rmt_lab.tails import power_law
-
     looked = []
-    whole = power_law._Tails.distances
-    monkeypatch.setattr(power_law._Tails, "distances", lambda self, i: looked.append(i) or whole(self, i))
+    whole = Tails.distances
+    monkeypatch.setattr(Tails, "distances", lambda self, i: looked.append(i) or whole(self, i))
     for n in (300, 3000, 30000):
         looked.clear()
         fit_power_law(samples(kind, n, 3))
