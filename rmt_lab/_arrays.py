@@ -43,7 +43,7 @@ def as_real(W: Any, name: str = "W") -> Matrix:
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype.kind != "f":
-        raise TypeError(f"{name} has dtype {array.dtype}; a weight matrix is real")
+        raise TypeError(f"{name} has dtype {array.dtype}; real numbers are allowed")
     return array
 
 

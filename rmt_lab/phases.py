@@ -13,7 +13,7 @@ a finding is a figure on one side of a bound. All figures are ratios or counts: 
     clear spike  s_max > Gavish & Donoho's hard threshold       from there on the component brings W nearer to the
                                                                 signal in it; below, it is more noise than signal
     heavy tail   tail weight > 1                                1 is the exponential distribution
-    power law    D sqrt(n_tail) <= 0.85 and alpha <= 6          99 % point of true power laws; steeper is a cut-off
+    power law    D sqrt(n_tail) <= 0.89 and alpha <= 6          99 % point of true power laws; steeper is a cut-off
 
 n is the number of eigenvalues in the bulk and D their Kolmogorov-Smirnov distance from the Marchenko-Pastur law
 (:func:`rmt_lab.bulk.fit_bulk`); the eigenvalues of noise repel each other, which is why D falls like 1/n. Where rf

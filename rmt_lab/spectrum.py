@@ -61,7 +61,7 @@ class Spectrum:
     name: str = ""
 
     def __post_init__(self) -> None:
-        s = np.sort(np.asarray(self.singular_values, dtype=np.float64))
+        s = np.sort(np.asarray(as_real(self.singular_values, "singular_values"), dtype=np.float64))
         if not 1 <= self.M <= self.N:
             raise ValueError(f"N={self.N}, M={self.M}: a spectrum needs N >= M >= 1")
         if s.shape != (self.M * self.rf,):

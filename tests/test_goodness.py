@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.misfit import quantiles
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law, p_value
-from rmt_lab.tails.search import all_tails
+from rmt_lab.tails.search import MISFIT, all_tails
 from rmt_lab.verdict import _heaviest, noise_p
 
 
@@ -85,3 +86,10 @@ def test_bad_input_is_named():
         p_value(fit, n=0)
     with pytest.raises(ValueError, match="at least one spectrum to compare with"):
         noise_p(fit, gaussian_spectrum(4, 4, rng=0), null=[])
+
+
+@pytest.mark.parametrize("kind", ["searched", "given"])
+def test_the_table_of_misfits_is_what_its_simulation_gives(kind):
+    found = quantiles(kind, samples=20_000, seed=1)
+    for level, value in MISFIT[kind].items():
+        assert found[level] == pytest.approx(value, abs=0.02 if level == 0.99 else 0.01), level

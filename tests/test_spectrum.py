@@ -106,8 +106,8 @@ def test_a_spectrum_cannot_be_changed_and_shows_itself():
         (np.zeros((0, 3)), ValueError, r"shape \(0, 3\)"),
         (np.zeros(3), ValueError, r"shape \(3,\)"),
         (np.zeros((1,) * 6), ValueError, "3 to 5 dimensions"),
-        (np.zeros((2, 2), complex), TypeError, "complex128; a weight matrix is real"),
-        ([["a"]], TypeError, "a weight matrix is real"),
+        (np.zeros((2, 2), complex), TypeError, "complex128; real numbers are allowed"),
+        ([["a"]], TypeError, "real numbers are allowed"),
     ],
 )
 def test_what_is_not_a_weight_matrix(W, error, says):
@@ -132,3 +132,11 @@ def test_what_is_not_a_spectrum(values, N, M, says):
 def test_unknown_method():
     with pytest.raises(ValueError, match="method='qr'; allowed are 'gram' and 'svd'"):
         Spectrum.from_matrix(np.eye(3), method="qr")
+
+
+def test_norms_and_their_squares():
+    W = np.random.default_rng(0).normal(size=(9, 5))
+    s = Spectrum.from_matrix(W)
+    assert s.frobenius_norm == pytest.approx(np.linalg.norm(W))
+    assert s.operator_norm == pytest.approx(np.linalg.norm(W, 2))
+    assert (s.norm, s.spectral_norm) == (pytest.approx(s.frobenius_norm**2), pytest.approx(s.operator_norm**2))

@@ -138,18 +138,23 @@ class GeneralisedMarchenkoPastur:
         return np.concatenate(parts).reshape(zeta.shape) if parts else np.zeros(zeta.shape)
 
     def _z(self, zeta: Complex) -> Complex:
-        return zeta * (1 - 1 / self.Q + self._average(lambda s, tau: s / (s - tau), zeta) / self.Q)
+        values: Complex = zeta * (1 - 1 / self.Q + self._average(lambda s, tau: s / (s - tau), zeta) / self.Q)
+        return values
 
     def _dz(self, zeta: Complex) -> Complex:
         """dz / dzeta = 1 - c sum w tau^2 / (zeta - tau)^2, written so that nothing cancels at zeta = 0, c = 1."""
-        return 1 - 1 / self.Q + self._average(lambda s, tau: s * (s - 2 * tau) / (s - tau) ** 2, zeta) / self.Q
+        values: Complex = (
+            1 - 1 / self.Q + self._average(lambda s, tau: s * (s - 2 * tau) / (s - tau) ** 2, zeta) / self.Q
+        )
+        return values
 
     def _density(self, zeta: Complex) -> Array:
         return self.Q / np.pi * zeta.imag / np.where(zeta.imag > 0, np.abs(zeta) ** 2, 1)
 
     def _sf(self, zeta: Complex) -> Array:
         mean = self._average(lambda s, tau: np.angle(s - tau) + (tau / (s - tau)).imag, zeta)
-        return np.clip(((self.Q - 1) * np.angle(zeta) + mean) / np.pi, 0, 1)
+        values: Array = np.clip(((self.Q - 1) * np.angle(zeta) + mean) / np.pi, 0, 1)
+        return values
 
     def _zeta(self, x: Array) -> Complex:
         """The zeta at which z = x; that of an edge where x is outside the support."""
@@ -210,7 +215,8 @@ class GeneralisedMarchenkoPastur:
         return zeta
 
     def _at_angle(self, k: npt.NDArray[np.intp], t: Array) -> Array:
-        return self._p[k, 0] + (self._p[k, 1] - self._p[k, 0]) * np.sin(t / 2) ** 2
+        values: Array = self._p[k, 0] + (self._p[k, 1] - self._p[k, 0]) * np.sin(t / 2) ** 2
+        return values
 
     def _on_curve(self, p: Array) -> Complex:
         """p + iq with g = c sum w tau^2 / ((p - tau)^2 + q^2) = 1: Newton on 1/g, concave in q^2, from below."""
@@ -225,7 +231,8 @@ class GeneralisedMarchenkoPastur:
             last, q2 = q2, np.clip(q2 + (1 + excess) * excess / fall, 0, None)
             if np.all(np.abs(q2 - last) <= 1e-8 * q2):
                 break
-        return p + 1j * np.sqrt(q2)
+        values: Complex = p + 1j * np.sqrt(q2)
+        return values
 
     def _edges(self) -> Array:
         """Where dz, for real zeta = p, changes sign: the ends of the stretches with dz <= 0, one a row."""

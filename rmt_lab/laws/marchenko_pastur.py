@@ -147,7 +147,8 @@ class MarchenkoPastur:
         s = np.sqrt(z - self.lower_edge) * np.sqrt(z - self.upper_edge)  # the branch that is about z at infinity
         stable = np.abs(b + s) >= np.abs(b - s)  # either form of the root, whichever does not cancel
         a = 2 * self.sigma**2 * z / self.Q
-        return np.divide(np.where(stable, -2, s - b), np.where(stable, b + s, a))[()]
+        values: npt.NDArray[np.complex128] = np.divide(np.where(stable, -2, s - b), np.where(stable, b + s, a))[()]
+        return values
 
     def singular_values(self, N: float = 1.0) -> SingularValueLaw:
         """The law of s = sqrt(N x), the singular values of W itself; N = 1 gives those of W / sqrt(N)."""
@@ -239,13 +240,15 @@ class SingularValueLaw:
 
     def _eigenvalue(self, s: npt.ArrayLike) -> Array:
         s = np.asarray(s, dtype=np.float64)
-        return s * np.abs(s) / self.N  # a negative s stays below the support
+        values: Array = s * np.abs(s) / self.N  # a negative s stays below the support
+        return values
 
 
 def tail_density(v: Array, rho: float) -> Array:
     """(2/pi) sin(v)^2 / |1 + rho e^(iv)|^2, v > 0 the angle from an edge: rho = r at the upper, -r at the lower."""
     h = np.sin(v / 2) ** 2
-    return 8 / np.pi * h * (1 - h) / ((1 + rho) ** 2 - 4 * rho * h)
+    values: Array = 8 / np.pi * h * (1 - h) / ((1 + rho) ** 2 - 4 * rho * h)
+    return values
 
 
 def tail_mass(v: Array, rho: float) -> Array:

@@ -111,7 +111,8 @@ class Semicircle:
         The root of sigma^2 m^2 + z m + 1 = 0 with Im m > 0 where Im z > 0 and m -> -1/z at infinity.
         """
         z = np.asarray(z, dtype=np.complex128) + 0.0  # a real z lies on the upper side of the cut
-        return (-2 / (z + np.sqrt(z - self.radius) * np.sqrt(z + self.radius)))[()]
+        values: npt.NDArray[np.complex128] = (-2 / (z + np.sqrt(z - self.radius) * np.sqrt(z + self.radius)))[()]
+        return values
 
     def _tail(self, x: Array) -> Array:
         """Mass on the far side of x, away from 0."""

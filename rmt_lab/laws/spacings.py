@@ -73,7 +73,8 @@ def spacings(x: npt.ArrayLike, law: Any = None, degree: int = 9) -> Array:
     s = np.diff(unfolded)
     if not s.mean() > 0:
         raise ValueError("the levels of x coincide after unfolding: do they lie in the support of law?")
-    return s / s.mean()
+    values: Array = s / s.mean()
+    return values
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,18 @@ class SpacingLaw:
 
     def cdf(self, s: npt.ArrayLike) -> Array:
         """Probability of a spacing <= s."""
-        return gammainc((self.beta + 1) / self._power, self._b * np.clip(s, 0, None) ** self._power)[()]
+        values: Array = gammainc((self.beta + 1) / self._power, self._b * np.clip(s, 0, None) ** self._power)[()]
+        return values
 
     def sf(self, s: npt.ArrayLike) -> Array:
         """Probability of a spacing > s."""
-        return gammaincc((self.beta + 1) / self._power, self._b * np.clip(s, 0, None) ** self._power)[()]
+        values: Array = gammaincc((self.beta + 1) / self._power, self._b * np.clip(s, 0, None) ** self._power)[()]
+        return values
 
     def ppf(self, p: npt.ArrayLike) -> Array:
         """The s at which cdf(s) = p."""
-        return ((gammaincinv((self.beta + 1) / self._power, p) / self._b) ** (1 / self._power))[()]
+        values: Array = ((gammaincinv((self.beta + 1) / self._power, p) / self._b) ** (1 / self._power))[()]
+        return values
 
     def rvs(self, size: int | tuple[int, ...] | None = None, rng: Rng = None) -> Array:
         """Independent draws, by inversion."""
@@ -215,7 +219,8 @@ def participation_ratio(V: npt.ArrayLike) -> Array:
     array([1., 4.])
     """
     v2 = _squares(V)
-    return (1 / np.sum(v2**2, axis=0))[()]
+    values: Array = (1 / np.sum(v2**2, axis=0))[()]
+    return values
 
 
 def localisation(V: npt.ArrayLike) -> Array:
@@ -236,7 +241,8 @@ def localisation(V: npt.ArrayLike) -> Array:
     if n < 2:
         raise ValueError(f"V has shape {np.shape(V)}; a vector with a single component has nowhere to spread to")
     sd = np.sqrt(24 * (n - 1) / ((n + 2) ** 2 * (n + 4) * (n + 6)))
-    return ((np.sum(v2**2, axis=0) - 3 / (n + 2)) / sd)[()]
+    values: Array = ((np.sum(v2**2, axis=0) - 3 / (n + 2)) / sd)[()]
+    return values
 
 
 def porter_thomas_pdf(x: npt.ArrayLike, beta: int = 1) -> Array:
@@ -266,7 +272,8 @@ def porter_thomas_cdf(x: npt.ArrayLike, beta: int = 1) -> Array:
     (np.float64(0.6827), np.float64(0.6321))
     """
     _check_vectors(beta)
-    return gammainc(beta / 2, beta * np.clip(x, 0, None) / 2)[()]
+    values: Array = gammainc(beta / 2, beta * np.clip(x, 0, None) / 2)[()]
+    return values
 
 
 def _check_vectors(beta: int) -> None:
@@ -288,4 +295,5 @@ def _squares(V: npt.ArrayLike) -> Array:
     if size.ndim not in (1, 2) or not np.all((largest > 0) & (largest < np.inf)):
         raise ValueError(f"V has shape {size.shape}; columns that are finite and not zero are needed")
     v2 = (size / largest) ** 2  # cannot overflow
-    return v2 / v2.sum(axis=0)
+    values: Array = v2 / v2.sum(axis=0)
+    return values

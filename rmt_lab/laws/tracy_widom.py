@@ -187,7 +187,8 @@ def largest_eigenvalue_p_value(lambda_max: npt.ArrayLike, N: float, M: float, si
     mu, s = edge_scaling(N, M, sigma)
     sf = TracyWidom(1).sf((np.asarray(lambda_max, dtype=np.float64) - mu) / s)
     with np.errstate(divide="ignore"):  # log1p(-1) = -inf gives p = 1
-        return -np.expm1(rf * np.log1p(-sf))
+        values: Array = -np.expm1(rf * np.log1p(-sf))
+        return values
 
 
 @cache

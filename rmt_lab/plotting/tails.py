@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from .._arrays import Array
+from .._arrays import Array, as_values
 from ..spectrum import Spectrum
 from ..tails.fingers import FingerFit, Rule, fix_fingers
 from ..tails.power_law import PowerLawFit, fit_power_law
@@ -60,7 +60,7 @@ def plot_tail(
     """
     ax = style.new_axes(ax)
     noun, name = ("eigenvalue", spectrum.name) if isinstance(spectrum, Spectrum) else ("value", "")
-    x = spectrum.nonzero_eigenvalues if isinstance(spectrum, Spectrum) else np.sort(np.ravel(spectrum).astype(float))
+    x = spectrum.nonzero_eigenvalues if isinstance(spectrum, Spectrum) else as_values(spectrum)
     if fit is None and not (len(x) and x[0] == x[-1]):
         fit = fit_power_law(x)
     accepted, raw, dropped = (fit.fit, fit.raw, len(fit.dropped)) if isinstance(fit, FingerFit) else (fit, fit, 0)
@@ -186,7 +186,7 @@ def plot_fingers(fit: FingerFit, fig: Figure | None = None) -> Figure:
     """alpha, D sqrt(n) and the size of the tail against the number of largest values dropped.
 
     The accepted number is marked in violet. Whether dropping helped is told by the second panel: a power law fits
-    where D sqrt(n) is small, and a true one stays below 0.77 nineteen times out of twenty.
+    where D sqrt(n) is small, and a true one stays below 0.76 nineteen times out of twenty.
 
     Parameters
     ----------

@@ -93,7 +93,7 @@ def plot_training(
 ) -> Figure:
     """The spectrum of a layer at one step; the losses and the exponents of all steps.
 
-    A full circle is a tail with D sqrt(n) <= 0.77, as 95 % of true power laws have; an open one is no power law. The
+    A full circle is a tail with D sqrt(n) <= 0.76, as 95 % of true power laws have; an open one is no power law. The
     red band holds 90 % of the exponents that are fitted to Gaussian noise of the layer's shape. The horizontal axis of
     the spectrum is the same at all steps.
 

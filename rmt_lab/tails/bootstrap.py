@@ -241,7 +241,7 @@ def p_value(fit: TailFit, n: int = 1000, rng: np.random.Generator | int | None =
     body = np.log(fit.x[: size - fit.n_tail])
 
     def draw(k: int) -> Array:
-        y = np.log(fit.xmin) + rng.standard_exponential((k, size)) / (fit.alpha - 1)
+        y: Array = np.log(fit.xmin) + rng.standard_exponential((k, size)) / (fit.alpha - 1)
         if len(body):
             below = rng.random((k, size)) >= fit.n_tail / size
             y = np.where(below, body[rng.integers(len(body), size=(k, size))], y)

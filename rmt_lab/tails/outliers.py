@@ -100,6 +100,7 @@ def _surprise(x: Array, k: int, fit: PowerLawFit) -> Array:
         terms = (
             (-1) ** (j - r) * comb(j - 1, r - 1) * comb(k, j) * (1 + j * t[k - r] / S) ** -m for j in range(r, k + 1)
         )
-        return min(max(sum(terms), 0.0), 1.0)
+        chance: float = min(max(sum(terms), 0.0), 1.0)
+        return chance
 
     return np.array([chance(r) for r in range(k, 0, -1)])

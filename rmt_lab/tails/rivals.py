@@ -6,6 +6,7 @@ and its truncated power law stops at alpha = 1, where ours goes on (:mod:`rmt_la
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from dataclasses import dataclass
 from types import ModuleType
@@ -102,9 +103,8 @@ def compare(fit: TailFit) -> Rivals:
 
 def _powerlaw() -> ModuleType:
     try:
-        import powerlaw
+        return importlib.import_module("powerlaw")
     except ImportError as error:
         raise ImportError(
             "comparing with other laws needs the powerlaw package, version 2: pip install rmt-lab[rivals]"
         ) from error
-    return powerlaw

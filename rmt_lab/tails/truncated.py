@@ -87,7 +87,8 @@ class TruncatedPowerLawFit:
         c, z = self._rates()
         # beyond u the law is of the same kind, with z u for z
         beyond = _moments(c - z + z * u.ravel(), z * u.ravel())[0] - c * v - z * (np.expm1(v) - v)
-        return np.exp(beyond - _moments(c, z)[0]).reshape(u.shape)
+        values: Array = np.exp(beyond - _moments(c, z)[0]).reshape(u.shape)
+        return values
 
     def _rates(self) -> tuple[Array, Array]:
         z = np.array([self.Lambda * self.xmin])
@@ -215,7 +216,7 @@ def _end(c: Array, z: Array) -> Array:
     """Where c v + z (e^v - 1 - v) has risen by 40 above its minimum: the end of the integral."""
     with np.errstate(divide="ignore"):
         low = np.log1p(np.maximum(-c, 0) / np.where(c < 0, z, 1.0))
-        high = low + np.minimum(np.log1p(2 * _DEEP / z) + 3, np.where(c > z, _DEEP / (c - z), np.inf))
+        high: Array = low + np.minimum(np.log1p(2 * _DEEP / z) + 3, np.where(c > z, _DEEP / (c - z), np.inf))
     floor = c * low + z * (np.expm1(low) - low) + _DEEP
     for _ in range(40):
         middle = (low + high) / 2

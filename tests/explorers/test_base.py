@@ -91,6 +91,7 @@ def test_presets_are_states_of_their_own(model):
 def test_code_makes_the_same_figure(explorer):
     for preset in explorer.model_class.presets:
         shown = explorer(**explorer.model_class.preset_values(preset), seed=3)
+        assert "rmt_lab.explorers" not in shown.code()  # the library alone
         try:
             exec(str(shown.code()), {})
             made = plt.gcf()

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmt_lab.tails import fit_power_law
-from rmt_lab.tails.search import Tails
+from rmt_lab.tails import fit_power_law, search
 
 
 def pareto(n, alpha, rng):
@@ -61,8 +60,8 @@ def test_the_search_finds_what_trying_every_candidate_finds(kind, n, seed):
 def test_the_search_looks_at_few_tails(kind, monkeypatch):
     """Near-linear time, without a clock: the tails evaluated whole stay a handful as n grows."""
     looked = []
-    whole = Tails.distances
-    monkeypatch.setattr(Tails, "distances", lambda self, i: looked.append(i) or whole(self, i))
+    whole = search.Tails.distances
+    monkeypatch.setattr(search.Tails, "distances", lambda self, i: looked.append(i) or whole(self, i))
     for n in (300, 3000, 30000):
         looked.clear()
         fit_power_law(samples(kind, n, 3))

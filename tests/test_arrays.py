@@ -1,0 +1,83 @@
+"""One way in for every kind of array: values come out right, and what was given is never changed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from rmt_lab import Spectrum, fit_power_law, fit_truncated_power_law, fix_fingers
+from rmt_lab._arrays import as_numpy, as_real, as_values
+
+X = np.exp(np.random.default_rng(0).exponential(size=60))
+W = np.random.default_rng(1).normal(size=(30, 20))
+
+
+def kinds(x):
+    """The same numbers in every dress."""
+    yield "list", x.tolist()
+    yield "Series", pd.Series(x.ravel()) if x.ndim == 1 else pd.DataFrame(x)
+    yield "column-major", np.asfortranarray(x)
+    yield "every second", np.repeat(x, 2, axis=0)[::2]
+    yield "backwards", x[::-1][::-1]
+    yield "big-endian", x.astype(">f8")
+    yield "long double", x.astype(np.longdouble)
+    yield "nothing masked", np.ma.masked_array(x)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    yield "read-only", read_only
+
+
+KINDS = [name for name, _ in kinds(X)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_of_every_kind_give_the_same_fits(kind):
+    given, kept = dict(kinds(X))[kind], dict(kinds(X))[kind]
+    for fit in (fit_power_law, fit_truncated_power_law, fix_fingers):
+        assert fit(given).alpha == fit(X).alpha
+    assert np.array_equal(np.asarray(given), np.asarray(kept))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_matrices_of_every_kind_have_the_same_spectrum(kind):
+    given, kept = dict(kinds(W))[kind], dict(kinds(W))[kind]
+    for method in ("gram", "svd"):
+        found = Spectrum.from_matrix(given, method=method).singular_values
+        np.testing.assert_allclose(found, np.linalg.svd(W, compute_uv=False)[::-1], rtol=1e-9)
+    assert np.array_equal(np.asarray(given), np.asarray(kept))
+
+
+def test_torch_tensors_that_require_grad():
+    torch = pytest.importorskip("torch")
+    tensor = torch.tensor(W, requires_grad=True)
+    assert Spectrum.from_matrix(tensor).norm == pytest.approx(np.sum(W**2))
+    assert fit_power_law(torch.tensor(X, requires_grad=True)).alpha == fit_power_law(X).alpha
+    half = torch.tensor(W, dtype=torch.bfloat16)
+    assert as_numpy(half).dtype == np.float32
+    assert Spectrum.from_matrix(half).norm == pytest.approx(np.sum(W**2), rel=0.01)
+
+
+def test_masked_entries_are_no_numbers():
+    masked = np.ma.masked_array(np.r_[X, 1e9], mask=np.r_[np.zeros(60, bool), True])
+    assert fit_power_law(masked).alpha == fit_power_law(X).alpha
+    hole = np.ma.masked_array(W, mask=W == W[3, 4])
+    with pytest.raises(ValueError, match="1 NaN or infinite entries of 600"):
+        Spectrum.from_matrix(hole)
+    assert hole.data[3, 4] == W[3, 4]
+
+
+@pytest.mark.parametrize("fit", [fit_power_law, fit_truncated_power_law, fix_fingers])
+def test_a_matrix_is_not_its_eigenvalues(fit):
+    with pytest.raises(ValueError, match=r"shape \(30, 20\).*Spectrum.from_matrix\(W\).nonzero_eigenvalues"):
+        fit(np.abs(W))
+
+
+@pytest.mark.parametrize("given", [X + 0j, np.array(["a"]), np.array([object()])])
+def test_what_is_not_real_is_refused_by_name(given):
+    for convert in (as_real, as_values):
+        with pytest.raises(TypeError, match="x has dtype .*; real numbers are allowed"):
+            convert(given, "x")
+
+
+def test_whole_numbers_are_numbers():
+    assert as_values([3, 1, 2]).tolist() == [1.0, 2.0, 3.0]
+    assert as_real(np.array([True, False])).dtype == np.float64
