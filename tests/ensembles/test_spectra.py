@@ -1,6 +1,6 @@
 """Spectra without matrices, against the matrices they stand for and against exact laws."""
 
-import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmt_lab.ensembles import gaussian, gaussian_ensemble_eigenvalues, gaussian_spectrum
+from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum
 from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
-from rmt_lab.spectrum import Spectrum
 
 
 @settings(max_examples=25, deadline=None)
@@ -69,17 +68,31 @@ def test_a_tiny_singular_value_survives_golub_kahan():
     assert s[0] == pytest.approx(d.prod() / (s[1] * s[2]), rel=1e-4)
 
 
-def test_takes_at_most_a_tenth_of_the_dense_route():
-    def best(draw, repeats):
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            draw()
-            times.append(time.perf_counter() - start)
-        return min(times)
+class Counting(np.random.Generator):
+    """Counts the chi-square variables that are drawn; normal ones are not to be had."""
 
-    dense = best(lambda: Spectrum.from_matrix(gaussian(3072, 768, rng=0)), 2)
-    assert best(lambda: gaussian_spectrum(3072, 768, rng=0), 5) < dense / 10
+    drawn = 0
+    normal = standard_normal = None
+
+    def chisquare(self, df, size=None):
+        values = super().chisquare(df, size)
+        self.drawn += np.size(values)
+        return values
+
+
+def test_draws_2M_numbers_and_holds_no_matrix():
+    """Counted, not timed: of N M random numbers, and of the N M floats that a matrix takes."""
+    N, M = 3072, 768
+    rng = Counting(np.random.PCG64(0))
+    tracemalloc.start()
+    try:
+        s = gaussian_spectrum(N, M, rng=rng)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert rng.drawn == 2 * M - 1
+    assert peak < N * M * 8 / 100
+    np.testing.assert_array_equal(s.singular_values, gaussian_spectrum(N, M, rng=0).singular_values)
 
 
 @pytest.mark.parametrize("beta", [1, 2])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from drawn import fingered, legend_texts, planted
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -75,9 +75,9 @@ def test_colours_stay_apart_in_grey_and_on_white():
 @given(seed=st.integers(0, 999), n=st.integers(4, 900), power=st.floats(0.3, 3))
 def test_bins_are_freedman_diaconis(seed, n, power):
     x = np.random.default_rng(seed).random(n) ** power
-    edges = style.bin_edges(x, x.min(), x.max())
-    if len(edges) <= 201:
-        assert edges == pytest.approx(np.histogram_bin_edges(x, "fd"))
+    expected = np.histogram_bin_edges(x, "fd")
+    assume(len(expected) <= 201)  # more are too many to draw
+    assert style.bin_edges(x, x.min(), x.max()) == pytest.approx(expected)
 
 
 @settings(max_examples=40, deadline=None)
