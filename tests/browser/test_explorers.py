@@ -7,6 +7,8 @@ from browser import SCREENSHOTS, jupyterlab, listen, move_everything, page, run_
 
 from rmt_lab import explorers
 
+pytestmark = pytest.mark.browser
+
 NAMES = [name for name in explorers.__all__ if name.endswith("Explorer")]
 SOURCE = f"""import ipywidgets
 from rmt_lab.explorers import {", ".join(NAMES)}

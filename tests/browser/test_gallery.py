@@ -14,6 +14,8 @@ from browser import SCREENSHOTS, WAIT, copy_cleared, jupyterlab, listen, move_ev
 
 from rmt_lab.explorers.gallery import KINDS, _title, _words
 
+pytestmark = pytest.mark.browser
+
 NOTEBOOK = Path(__file__).parents[2] / "scripts" / "explorers.ipynb"
 KINDS = {_title(kind): kind for kind in KINDS}
 TAB = ".widget-tab .lm-TabBar-tab"

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from browser import SCREENSHOTS, copy_cleared, jupyterlab, page, run_all
 
+pytestmark = pytest.mark.browser
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 

@@ -62,6 +62,7 @@ def movable(explorer):
     return [n for n in explorer.model.controls() if len(getattr(explorer.controls[n], "options", "ab")) > 1]
 
 
+@pytest.mark.slow
 @each_model
 def test_every_pair_of_extremes_draws_and_speaks(model):
     fig = Figure(figsize=(8, 5))
@@ -87,6 +88,7 @@ def test_presets_are_states_of_their_own(model):
         assert m.sentence()
 
 
+@pytest.mark.slow
 @each_explorer
 def test_code_makes_the_same_figure(explorer):
     for preset in explorer.model_class.presets:
@@ -155,6 +157,7 @@ def test_buttons_and_presets(explorer):
     assert shown.code() in html.unescape(shown.listing.value)
 
 
+@pytest.mark.slow
 @each_explorer
 def test_two_hundred_updates_leave_nothing_behind(explorer, monkeypatch):
     def held():

@@ -81,6 +81,7 @@ def checkpoint(request, tmp_path_factory):
     shutil.rmtree(folder)
 
 
+@pytest.mark.slow
 def test_every_layer_with_its_role_and_shape(checkpoint):
     architecture, _, folder = checkpoint
     _, _, before, block, after = ARCHITECTURES[architecture]
@@ -92,6 +93,7 @@ def test_every_layer_with_its_role_and_shape(checkpoint):
     assert len(found) == {"BERT-base": 76, "OpenAI-GPT": 50, "GPT-2": 50}[architecture]
 
 
+@pytest.mark.slow
 def test_the_file_and_the_module_agree(checkpoint):
     architecture, model, folder = checkpoint
     for a, b in zip(iter_weights(folder), iter_weights(model), strict=True):
@@ -104,12 +106,13 @@ def test_the_file_and_the_module_agree(checkpoint):
         assert "head" not in {w.role for w in iter_weights(model.state_dict())}
 
 
+@pytest.mark.slow
 def test_split_qkv_gives_the_column_blocks(checkpoint):
     architecture, _, folder = checkpoint
     split = Counter(w.role for w in iter_weights(folder, split_qkv=True))
     assert (split["query"], split["key"], split["value"], split["qkv"]) == (12, 12, 12, 0)
     if architecture == "BERT-base":
-        return
+        return  # which has its query, key and value apart anyway
     [fused] = iter_weights(folder, layers="block 11 qkv")
     names = [f"block 11 {part}" for part in ("query", "key", "value")]
     parts = list(iter_weights(folder, split_qkv=True, layers=names))
@@ -142,6 +145,7 @@ print(json.dumps({{"peak": peak(), "status": list(details["status"])}}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from Linux's /proc")
 def test_peak_memory_is_that_of_two_matrices_not_of_the_model(checkpoint):
     architecture, _, folder = checkpoint
@@ -154,6 +158,7 @@ def test_peak_memory_is_that_of_two_matrices_not_of_the_model(checkpoint):
     assert bytes_["peak"] < bytes_["before"] + 1.5 * bytes_["largest"] + 30 * MB
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory from Linux's /proc")
 def test_an_analysis_never_holds_a_copy_of_its_largest_matrix(checkpoint):
     """The word embedding is the largest; in float64 it alone would take twice its size more."""
