@@ -20,7 +20,7 @@ from scipy import stats
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.laws import MarchenkoPastur
 from rmt_lab.tails import fit_power_law, fit_truncated_power_law, fix_fingers
-from rmt_lab.tails.bootstrap import _wishart
+from rmt_lab.tails.bootstrap import log_wishart
 from rmt_lab.verdict import noise_p
 
 Array = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ def matrices(samples: int) -> None:
     for M, N, tail, alpha in ((200, 400, 40, 3), (200, 1600, 40, 4), (200, 400, 100, 3)):
         rng = np.random.default_rng(M + N + tail)
         population = np.sort(np.r_[np.ones(M - tail), 1.5 * pareto(tail, alpha, rng)])
-        spectra = np.exp(_wishart(np.log(population), N, max(200, samples), rng))
+        spectra = np.exp(log_wishart(np.log(population), N, max(200, samples), rng))
         fits = [fit_power_law(x) for x in spectra]
         for label, given in (("xmin searched", None), ("xmin given", float(np.median([f.xmin for f in fits])))):
             refits = fits if given is None else [fit_power_law(x, xmin=given) for x in spectra]

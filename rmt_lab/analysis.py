@@ -35,7 +35,17 @@ _NORM = [
     *("stable_rank", "matrix_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
 ]
 _VERDICT = ["verdict", "alpha_low", "alpha_high", "p_value", "best_rival", "noise_p"]
-_BULK = ["num_spikes", "sigma_mp", "mp_softrank", "bulk_min", "bulk_max", "bulk_D"]
+_BULK = {
+    "num_spikes": "num_spikes",
+    "num_spikes_first": "num_spikes_first",
+    "sigma_mp": "sigma_mp",
+    "sigma_mp_error": "sigma_error",
+    "mp_softrank": "mp_softrank",
+    "bulk_min": "lower_edge",
+    "bulk_max": "upper_edge",
+    "bulk_D": "D",
+    "bulk_note": "note",
+}  # by the attribute of the BulkFit
 _RANDOM = [*(f"rand_{c}" for c in _BULK), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
 _FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)  # of a layer
@@ -120,7 +130,9 @@ def analyze(
     and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. ``clipping`` says of a
     layer that lost fingers whether that made the power law a "better fit" or alpha "only smaller", by ``D_sqrt_n``
     against ``raw_D_sqrt_n``. ``num_spikes, sigma_mp, mp_softrank, bulk_min, bulk_max, bulk_D`` are those of
-    :func:`rmt_lab.fit_bulk`.
+    :func:`rmt_lab.fit_bulk`, ``sigma_mp_error`` is the standard error of ``sigma_mp``, ``num_spikes_first`` counts
+    against noise of the whole matrix's variance, and ``bulk_note`` says where there is no noise bulk: then the spikes
+    are no signal in noise.
 
     Scales: ``xmin, xmax, bulk_min, bulk_max, max_rand_eval`` are eigenvalues of X = W^T W / N (WeightWatcher's are N
     times as large); ``norm`` is the sum of s^2, ``spectral_norm`` is s_max^2, ``sv_max`` and ``sv_min`` are singular
@@ -209,6 +221,7 @@ def analyze(
         "num_fingers",
         "num_pl_spikes",
         "num_spikes",
+        "num_spikes_first",
         "matrix_rank",
         "rank_loss",
     ):
@@ -362,8 +375,7 @@ def _norm_figures(s: Spectrum, alpha: float) -> dict[str, Any]:
 
 
 def _bulk_figures(bulk: BulkFit) -> dict[str, Any]:
-    figures = (bulk.num_spikes, bulk.sigma_mp, bulk.mp_softrank, bulk.lower_edge, bulk.upper_edge, bulk.D)
-    return dict(zip(_BULK, figures, strict=True))
+    return {column: getattr(bulk, attribute) for column, attribute in _BULK.items()}
 
 
 def spectral_distance(a: Spectrum, b: Spectrum) -> float:

@@ -18,6 +18,16 @@ import scipy.linalg
 from ._arrays import Array, as_real, one_blas_thread
 from ._repr import html_table
 
+#: Formats of stored weights: bits of the mantissa, and the exponent of the smallest step.
+FORMATS = {
+    "float64": (52, -1074),
+    "float32": (23, -149),
+    "float16": (10, -24),
+    "bfloat16": (7, -133),
+    "float8_e4m3fn": (3, -9),
+    "float8_e5m2": (2, -16),
+}
+_MARGIN = 3.0  # sqrt(N) + sqrt(M) + t is exceeded with a chance below e^(-t^2/2): 1 %
 _CHUNK = 2**21  # entries of W that are converted to float64 at a time: 16 MB
 _SAFE = 2.0**400  # squares of entries within 1/_SAFE .. _SAFE neither overflow nor vanish in float64
 
@@ -38,6 +48,8 @@ class Spectrum:
         Receptive field: how many N x M slices of a convolution kernel the singular values are pooled from.
     name : str, default ""
         What the matrix is, for tables and titles.
+    rounding : float, default 0
+        The largest singular value that rounding to the stored precision alone would give; 0 where that is not known.
 
     Raises
     ------
@@ -59,6 +71,7 @@ class Spectrum:
     M: int
     rf: int = 1
     name: str = ""
+    rounding: float = 0.0
 
     def __post_init__(self) -> None:
         s = np.sort(np.asarray(as_real(self.singular_values, "singular_values"), dtype=np.float64))
@@ -74,7 +87,7 @@ class Spectrum:
         object.__setattr__(self, "singular_values", s)
 
     @classmethod
-    def from_matrix(cls, W: Any, method: str = "gram", name: str = "") -> Spectrum:
+    def from_matrix(cls, W: Any, method: str = "gram", name: str = "", precision: str | None = None) -> Spectrum:
         """The spectrum of a weight matrix, or the pooled spectra of a convolution kernel.
 
         ``"gram"`` takes the eigenvalues of the smaller Gram matrix W^T W in float64, read in blocks so that W is never
@@ -93,6 +106,9 @@ class Spectrum:
         method : {"gram", "svd"}
         name : str
             Kept as ``Spectrum.name``.
+        precision : str, optional
+            The format in which W was stored before it was widened, a name in ``rmt_lab.spectrum.FORMATS``; see
+            :attr:`stored_rank`. Default: W's own dtype where that is float16 or bfloat16.
 
         Raises
         ------
@@ -108,12 +124,18 @@ class Spectrum:
         """
         if method not in ("gram", "svd"):
             raise ValueError(f"method={method!r}; allowed are 'gram' and 'svd'")
+        if precision is None:
+            own = str(getattr(W, "dtype", "")).removeprefix("torch.")
+            precision = own if own in ("float16", "bfloat16") else None
+        elif precision not in FORMATS:
+            raise ValueError(f"precision={precision!r}; known are {', '.join(FORMATS)}")
         W = as_real(W)
         slices = [W] if W.ndim == 2 else list(kernel_matrices(W))
         with one_blas_thread():
             values = np.concatenate([_singular_values(A, method) for A in slices])
         N, M = max(slices[0].shape), min(slices[0].shape)
-        return cls(values, N, M, rf=len(slices), name=name)
+        rounding = max(rounding_edge(A, precision) for A in slices) if precision else 0.0
+        return cls(values, N, M, rf=len(slices), name=name, rounding=rounding)
 
     @property
     def eigenvalues(self) -> Array:
@@ -145,6 +167,19 @@ class Spectrum:
     def operator_norm(self) -> float:
         """Operator norm of W, s_max."""
         return float(self.singular_values[-1])
+
+    @property
+    def stored_rank(self) -> int:
+        """Number of singular values above ``rounding``, at most ``rank``: those that the stored precision can tell.
+
+        A product of rank 64 has this rank in bfloat16, too, where ``rank`` counts the rounding errors of all others.
+        ``nonzero_eigenvalues``, and with it every fit, keeps to ``rank``. See :func:`rounding_edge`.
+        """
+        return min(self.rank, self.rank_above(self.rounding))
+
+    def rank_above(self, edge: float) -> int:
+        """Number of singular values of W above a noise edge, on W's own scale: that of a rounding, of a noise level."""
+        return int(np.count_nonzero(self.singular_values > edge))
 
     @property
     def norm(self) -> float:
@@ -222,6 +257,78 @@ def kernel_matrices(kernel: Any) -> Iterator[npt.NDArray[Any]]:
         raise ValueError(f"kernel has shape {kernel.shape}; a convolution kernel has 3 to 5 dimensions, a matrix 2")
     for window in np.ndindex(kernel.shape[2:]):
         yield kernel[(slice(None), slice(None), *window)]
+
+
+def rounding_edge(W: Any, precision: str | None = None, step: npt.ArrayLike | None = None) -> float:
+    """The largest singular value that rounding alone would give to a matrix stored like W.
+
+    With sigma_ij the standard deviation of the rounding error of entry ij,
+
+        edge = max_i sqrt(sum_j sigma_ij^2) + max_j sqrt(sum_i sigma_ij^2) + 3 sigma,
+
+    sigma their root mean square, which is sigma (sqrt(N) + sqrt(M) + 3) where all are equal. What lies below it cannot
+    be told from rounding; what lies above was there before. Measured: the largest singular value of the errors lies at
+    0.71 to 0.73 of the edge for a product of rank 64 (512 x 256; float16, bfloat16, float32), at 0.77 to 0.85 for
+    Gaussian entries with even or uneven rows and columns, at 0.56 to 0.70 for heavy-tailed ones (Pareto times normal).
+
+    Parameters
+    ----------
+    W : array of two dimensions, on any scale
+        The stored values (what was before the rounding differs too little to matter).
+    precision : str, optional
+        A name in ``FORMATS``. Default: the dtype of W.
+    step : array_like, optional
+        Instead of a precision, the distance of neighbouring values: of int8 and 4-bit formats the scale, one number
+        or one for every entry (or row, or block; it must broadcast to W).
+
+    Returns
+    -------
+    float
+        0 for whole numbers without a ``step``.
+
+    Raises
+    ------
+    ValueError
+        If the precision is not known.
+
+    References
+    ----------
+    Widrow & Kollar (2008), Quantization Noise, chapters 5 and 12, on the errors. Davidson & Szarek (2001), Handbook of
+    the Geometry of Banach Spaces 1, 317, theorem 2.13, and Latala (2005), Proc. AMS 133, 1273, on the norm.
+
+    Examples
+    --------
+    >>> W = np.random.default_rng(0).normal(size=(512, 256))
+    >>> edge, error = rounding_edge(W, "float16"), W.astype(np.float16) - W
+    >>> round(float(np.linalg.norm(error, 2) / edge), 1)
+    0.8
+    """
+    W = np.asarray(W)
+    if step is None:
+        precision = W.dtype.name if precision is None else precision
+        if np.issubdtype(W.dtype, np.integer) or W.dtype == bool:
+            return 0.0
+        if precision not in FORMATS:
+            raise ValueError(f"precision={precision!r}; known are {', '.join(FORMATS)}, or give the step")
+        bits, smallest = FORMATS[precision]
+    steps = None if step is None else np.broadcast_to(np.asarray(step, dtype=np.float64), W.shape)
+    columns, rows = np.zeros(W.shape[1]), 0.0
+    chunk = max(1, _CHUNK // W.shape[1])
+    for i in range(0, len(W), chunk):
+        if steps is None:
+            w = np.asarray(W[i : i + chunk], dtype=np.float64)
+            exponent = np.maximum(np.frexp(w)[1] - 1 - bits, smallest)
+            unit = np.where(w == 0, 0.0, np.ldexp(1.0, exponent))
+        else:
+            unit = steps[i : i + chunk]
+        scale = float(unit.max())  # squares of small steps would vanish
+        if scale == 0:
+            continue
+        square = (unit / scale) ** 2
+        rows = max(rows, scale * float(np.sqrt(square.sum(axis=1).max())))
+        columns = np.hypot(columns, scale * np.sqrt(square.sum(axis=0)))
+    sigma = np.linalg.norm(columns) / np.sqrt(W.size)
+    return float((rows + columns.max() + _MARGIN * sigma) / np.sqrt(12))
 
 
 def _singular_values(W: npt.NDArray[Any], method: str) -> Array:

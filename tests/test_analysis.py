@@ -79,6 +79,19 @@ def test_the_table_says_whether_clipping_helped():
     assert details["raw_D_sqrt_n"][0] == pytest.approx(fit.D * math.sqrt(fit.n_tail))
 
 
+def test_the_table_says_where_there_is_no_noise_bulk():
+    rng = np.random.default_rng(0)
+    noise, scales = rng.normal(size=(600, 300)), np.linspace(1, 3, 300)
+    details = analyze({"a.weight": noise, "b.weight": noise * scales}).set_index("longname")
+    assert details.loc["a", "bulk_note"] == ""
+    assert details.loc["b", "bulk_note"] != ""
+    for name, W in (("a", noise), ("b", noise * scales)):
+        bulk = fit_bulk(Spectrum.from_matrix(W))
+        row = details.loc[name]
+        assert (row["num_spikes_first"], row["sigma_mp_error"]) == (bulk.num_spikes_first, bulk.sigma_error)
+        assert row["bulk_note"] == bulk.note
+
+
 def test_a_verdict_before_a_number():
     rng = np.random.default_rng(0)
     power_law = (1 - rng.random(400)) ** (-1 / 1.2)  # eigenvalues: alpha = 2.2

@@ -99,8 +99,10 @@ def test_other_noise_can_stand_in_for_gaussian_noise():
 # --- against noise ---------------------------------------------------------------------------------------------------
 
 
-def test_the_heaviest_tail_is_the_least_alpha_that_fits_well():
-    x = np.random.default_rng(0).lognormal(size=300)
+@pytest.mark.parametrize("seed", range(20))
+def test_the_heaviest_acceptable_tail_is_that_of_the_fits_scan(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.lognormal(size=300) if seed % 2 else gaussian_spectrum(90, 60, rng=rng).eigenvalues
     scan = fit_power_law(x).scan()
     assert _heaviest(np.sort(x)) == scan.alphas[scan.Ds * np.sqrt(scan.n_tails) <= 0.69].min()
 
@@ -118,7 +120,7 @@ def test_a_heavy_tail_is_not_noise():
     rng = np.random.default_rng(0)
     x = np.sort(np.r_[gaussian_spectrum(400, 60, rng=rng).eigenvalues, 2 * pareto(40, 2.5, rng)])
     layer = Spectrum(np.sqrt(400 * x), 400, 100)
-    assert noise_p(fit_power_law(x), layer) == pytest.approx(1 / 200)
+    assert noise_p(fit_power_law(x), layer) == pytest.approx(0.001)
 
 
 def test_other_noise_can_be_given_and_slices_are_pooled():

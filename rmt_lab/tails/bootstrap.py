@@ -83,7 +83,7 @@ def interval(
         a - (median(a*) - a) -+ z sd(a*).
 
     ``"asymptotic"``: the same question for a known xmin, alpha -+ z (alpha - 1)/sqrt(n_tail). The bias of 1 + n/S is
-    known: 1 + (n - 2)/S has none, as xmin is itself the smallest value of the tail.
+    known: 1 + (n - 2)/S has none, as xmin is itself the smallest value of the tail; 1 + (n - 1)/S for a given xmin.
 
     ``"matrix"``: what if the population were the same and only the matrix drawn anew? The spread over Gaussian matrices
     of N rows, a -+ z sd(a*), whose population spectrum is fitted to this one: the one for which the redrawn eigenvalues
@@ -143,14 +143,18 @@ def interval(
         raise ValueError(f"n={n}; a spread needs at least 2 resamples")
     z = float(ndtri((1 + level) / 2))
     if method == "asymptotic":
-        reach, bias = z * fit.sigma, 2 * (fit.alpha - 1) / fit.n_tail
+        lost = 1 if fit.searched is None else 2  # 1 + (n - lost)/S has no bias
+        reach, bias = z * fit.sigma, 0.0 if fit.bias_corrected else lost * (fit.alpha - 1) / fit.n_tail
         return Interval(fit.alpha - reach, fit.alpha + reach, level, method, fit.alpha, bias, np.empty(0))
     rng = np.random.default_rng(rng)
     a = np.log(fit.alpha - 1)
     draw = _resample(fit, rng) if method == "bootstrap" else _redraw(fit, N, n, rng)
-    replicates = np.log(refit(draw, n, fit).exponent)
+    fits = refit(draw, n, fit)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        replicates = np.log(fits.exponent * fit.unbiased(fits.n_tail))
     replicates = replicates[np.isfinite(replicates)]
-    centre = 2 * a - np.median(replicates) if method == "bootstrap" else a
+    truth = a - np.log(fit.unbiased(fit.n_tail))  # of the resamples: 1 + n/S of the data, whatever was taken off it
+    centre = a - (np.median(replicates) - truth) if method == "bootstrap" else a
     reach = z * replicates.std()
     low, middle, high = 1 + np.exp(centre + np.array([-reach, 0, reach]))
     return Interval(
@@ -172,15 +176,15 @@ def _redraw(fit: TailFit, N: int | None, n: int, rng: np.random.Generator) -> Ca
         raise ValueError(f"N={N}; method='matrix' needs the rows of the matrix, at least its {len(y)} eigenvalues")
     K = min(len(y), max(2 * fit.n_tail, fit.n_tail + 50))
     top = y[-K:]
-    population = np.sort(2 * top - _wishart(top, N, 20, rng).mean(axis=0))
-    redrawn = _wishart(population, N, n, rng)
+    population = np.sort(2 * top - log_wishart(top, N, 20, rng).mean(axis=0))
+    redrawn = log_wishart(population, N, n, rng)
     redrawn += top - redrawn.mean(axis=0)
     rows = np.sort(np.hstack([np.broadcast_to(y[:-K], (n, len(y) - K)), redrawn]), axis=1)
     todo = iter(range(n))
     return lambda k: rows[list(islice(todo, k))]
 
 
-def _wishart(log_population: Array, N: int, n: int, rng: np.random.Generator) -> Array:
+def log_wishart(log_population: Array, N: int, n: int, rng: np.random.Generator) -> Array:
     """Log eigenvalues, ascending rows, of n matrices W^T W / N with N Gaussian rows of the given covariance spectrum.
 
     By Bartlett: W^T W is L L^T with L lower triangular, chi_N, chi_{N-1}, ... on its diagonal, normal below it.

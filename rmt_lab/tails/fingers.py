@@ -47,6 +47,8 @@ class FingerFit:
         leaves nothing to fit is missing.
     p_values : array
         Under ``outliers``, for each value dropped the chance that the tail below it has one as far out; else empty.
+    reached_limit : bool
+        Whether ``max_fingers`` or more were dropped: there may be more of them, or no few fingers but another law.
     """
 
     fit: PowerLawFit
@@ -56,6 +58,7 @@ class FingerFit:
     rule: Rule | None
     tried: dict[int, PowerLawFit]
     p_values: Array = field(default_factory=lambda: np.empty(0))
+    reached_limit: bool = False
 
     @property
     def improved(self) -> bool:
@@ -89,6 +92,8 @@ def fix_fingers(
     max_fingers: int = 10,
     finger_thresh: float = 1.0,
     min_tail: int = 2,
+    N: int | None = None,
+    rng: np.random.Generator | int | None = None,
 ) -> FingerFit:
     """Fit a power law to a tail that a few outliers may have spoilt.
 
@@ -104,7 +109,8 @@ def fix_fingers(
     values WeightWatcher 0.7.7 also changes its fit; that is not followed.)
 
     ``"outliers"`` drops the values that lie too far beyond the power law of the others, by a test that finds any in
-    only one of twenty clean tails: :func:`rmt_lab.tails.find_outliers`. ``finger_thresh`` plays no part.
+    only one of twenty clean tails: :func:`rmt_lab.tails.find_outliers`. ``finger_thresh`` plays no part, and a clump of
+    more than ``max_fingers`` is dropped whole. For an array of eigenvalues give N, so that the test knows of them.
 
     ``None`` changes nothing: the raw fit, and no fingers.
 
@@ -116,11 +122,15 @@ def fix_fingers(
         A layer, whose non-zero eigenvalues of W^T W / N are fitted, or positive values of any kind.
     rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
     max_fingers : int, default 10
-        Most values to drop.
+        Most values to drop, but for a clump that ``"outliers"`` finds. ``FingerFit.reached_limit`` tells.
     finger_thresh : float, default 1.0
         How far alpha has to fall.
     min_tail : int, default 2
         Passed to :func:`fit_power_law`.
+    N : int, optional
+        Rows of the matrix, for ``"outliers"``: its threshold is then redrawn, see there.
+    rng : Generator, int or None
+        For the redraws.
 
     Returns
     -------
@@ -159,9 +169,10 @@ def fix_fingers(
     if rule == "xmin_peak":
         return FingerFit(_fit_from_peak(x, min_tail), raw, 0, x[:0], rule, {0: raw})
     if rule == "outliers":
-        found = find_outliers(x, max_fingers, min_tail=min_tail)
+        found = find_outliers(x, max_fingers, min_tail=min_tail, N=N, rng=rng)
         fits = {0: raw, **found.fits}
-        return FingerFit(fits[found.k], raw, found.k, x[len(x) - found.k :], rule, fits, found.p_values)
+        dropped = x[len(x) - found.k :]
+        return FingerFit(fits[found.k], raw, found.k, dropped, rule, fits, found.p_values, found.reached_limit)
     tried = {0: raw}
     for k in range(2, 10) if rule == "clip_xmax_ww" else range(1, max_fingers + 1):
         try:
@@ -172,7 +183,8 @@ def fix_fingers(
             break
     k = next((k for k, fit in tried.items() if fit.alpha + finger_thresh < raw.alpha), 0)
     num_fingers = k - 1 if rule == "clip_xmax_ww" and k else k
-    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried)
+    most = 9 if rule == "clip_xmax_ww" else max_fingers
+    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried, reached_limit=0 < most <= k)
 
 
 def check_finger_options(rule: object, max_fingers: object, finger_thresh: object) -> None:

@@ -7,7 +7,8 @@ the tail and its fit is smallest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from .._repr import html_table
 from . import bootstrap, rivals
 from .bootstrap import Interval, Method
 from .rivals import Rivals
-from .search import Scan, Tails
+from .search import Scan, Tails, log_ratio
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +34,8 @@ class PowerLawFit:
     D : float
         Kolmogorov-Smirnov distance between the tail and the fit.
     sigma : float
-        (alpha - 1)/sqrt(n_tail), the asymptotic standard error for a given xmin; the choice of xmin adds to it.
+        (alpha - 1)/sqrt(n_tail), the asymptotic standard error for a given xmin; the choice of xmin adds to it. With
+        ``bias_corrected`` the exact one, (alpha - 1)/sqrt(n_tail - 3), or n_tail - 2 for a given xmin.
     n_tail : int
         How many values lie in the tail.
     x : array
@@ -53,6 +55,7 @@ class PowerLawFit:
     x: Array
     min_tail: int = 2
     searched: tuple[float, float] | None = (0.0, np.inf)
+    bias_corrected: bool = False
 
     @property
     def scaled_D(self) -> float:
@@ -69,14 +72,20 @@ class PowerLawFit:
         return self._ratio(np.asarray(x, dtype=np.float64)) ** (1 - self.alpha)
 
     def _ratio(self, x: Array) -> Array:
-        return np.maximum(x / self.xmin, 1.0)
+        with np.errstate(over="ignore"):  # x/xmin beyond 1e308 leaves a density of 0
+            return np.maximum(x / self.xmin, 1.0)
 
     def scan(self) -> Scan:
         """alpha and D for every candidate xmin, in O(n^2): for pictures, the fit itself does not need it."""
         tails = Tails(self.x, self.min_tail)
         i = tails.candidates
         Ds = np.array([tails.distances(int(k)).max() for k in i])
-        return Scan(self.x[i], 1 + tails.exponent[i], Ds, len(self.x) - i)
+        n = len(self.x) - i
+        return Scan(self.x[i], 1 + tails.exponent[i] * self.unbiased(n), Ds, n)
+
+    def unbiased(self, n: Any) -> Any:
+        """What alpha - 1 of a tail of n values is multiplied by: 1, or what takes its bias off."""
+        return 1.0 if not self.bias_corrected else 1 - (1 if self.searched is None else 2) / n
 
     def interval(
         self,
@@ -118,6 +127,7 @@ def fit_power_law(
     xmin: float | tuple[float, float] | None = None,
     xmax: float | None = None,
     min_tail: int = 2,
+    bias_corrected: bool = False,
 ) -> PowerLawFit:
     """Fit a power law to the upper tail of x, choosing where the tail begins.
 
@@ -137,6 +147,10 @@ def fit_power_law(
         Values above it are left out; the fit is not renormalised for that. Default: keep all.
     min_tail : int, default 2
         Fewest values a tail may have. 2 is what WeightWatcher and powerlaw scan; a tail that short says nothing.
+    bias_corrected : bool, default False
+        Take the bias off alpha, which 1 + n/S, S = sum ln(x_i/xmin), has on short tails: 1 + (n - 2)/S where xmin was
+        searched (it is itself the smallest value of the tail, so that n - 1 exponential gaps make up S), 1 + (n - 1)/S
+        where it was given. xmin, D and the tail are those of 1 + n/S; only alpha and sigma change.
 
     Returns
     -------
@@ -146,7 +160,28 @@ def fit_power_law(
     ------
     ValueError
         If x has more than one dimension (a matrix W has eigenvalues, and is not fitted itself), holds values that are
-        not positive and finite, or no xmin leaves ``min_tail`` values that differ.
+        not positive and finite, no xmin leaves ``min_tail`` values that differ, or ``bias_corrected`` leaves nothing of
+        a tail of 2.
+
+    Notes
+    -----
+    The bias, measured: mean of alpha - 1 over its truth, for Pareto samples of n values (40 000 a row, 10 000 from
+    n = 200 on; errors below 0.005, of the search below 0.01; the same for every alpha). "given": xmin is where the law
+    begins. "smallest": it is the smallest of the n values. "searched": the best of all that leave 8 values. The search
+    prefers tails that look steep, a bias of its own that no formula takes off.
+
+    ====  =====  =========  ========  =========  ========  =========
+    n     given  corrected  smallest  corrected  searched  corrected
+    ====  =====  =========  ========  =========  ========  =========
+    5     1.26   1.00       1.67      1.00       -         -
+    8     1.14   1.00       1.33      1.00       -         -
+    10    1.11   1.00       1.25      1.00       1.32      1.04
+    20    1.05   1.00       1.11      1.00       1.24      1.08
+    50    1.02   1.00       1.04      1.00       1.11      1.04
+    100   1.01   1.00       1.02      1.00       1.05      1.02
+    200   1.00   1.00       1.01      1.00       1.02      1.01
+    500   1.00   1.00       1.00      1.00       1.01      1.00
+    ====  =====  =========  ========  =========  ========  =========
 
     References
     ----------
@@ -175,7 +210,7 @@ def fit_power_law(
                 f"xmin={xmin:.4g} leaves {n} values at or above it; "
                 f"a power law needs at least {min_tail} that differ (largest value {x[-1]:.4g})"
             )
-        return _fixed_xmin(x, start, float(xmin), min_tail)  # type: ignore[arg-type]
+        return fixed_xmin(x, start, float(xmin), min_tail, bias_corrected)  # type: ignore[arg-type]
     tails = Tails(x, min_tail)
     if xmin is not None:
         low, high = xmin  # type: ignore[misc]
@@ -184,15 +219,16 @@ def fit_power_law(
             raise ValueError(f"xmin=({low:.4g}, {high:.4g}) holds no value that leaves {min_tail} values in the tail")
     i, D = tails.closest()
     searched = (0.0, np.inf) if xmin is None else (float(low), float(high))
-    return _result(x, i, float(x[i]), float(tails.exponent[i]), D, min_tail, searched)
+    return _result(x, i, float(x[i]), float(tails.exponent[i]), D, min_tail, searched, bias_corrected)
 
 
-def _fixed_xmin(x: Array, start: int, xmin: float, min_tail: int) -> PowerLawFit:
-    t = np.log(x[start:] / xmin)
+def fixed_xmin(x: Array, start: int, xmin: float, min_tail: int, bias_corrected: bool = False) -> PowerLawFit:
+    """The fit to ascending x[start:] for a given xmin, without any check."""
+    t = log_ratio(x[start:], xmin)
     exponent = len(t) / float(t.sum())
     below = np.searchsorted(x[start:], x[start:]) / len(t)
     D = float(np.abs(below + np.expm1(-exponent * t)).max())
-    return _result(x, start, xmin, exponent, D, min_tail)
+    return _result(x, start, xmin, exponent, D, min_tail, None, bias_corrected)
 
 
 def _result(
@@ -203,6 +239,15 @@ def _result(
     D: float,
     min_tail: int,
     searched: tuple[float, float] | None = None,
+    bias_corrected: bool = False,
 ) -> PowerLawFit:
     n = len(x) - start
-    return PowerLawFit(1 + exponent, xmin, float(x[-1]), D, exponent / np.sqrt(n), n, x, min_tail, searched)
+    fit = PowerLawFit(1 + exponent, xmin, float(x[-1]), D, exponent / np.sqrt(n), n, x, min_tail, searched)
+    if not bias_corrected:
+        return fit
+    free = n - (1 if searched is None else 2)  # S is a Gamma variable of free + 1, so that free/S is right on average
+    if free < 1:
+        raise ValueError(f"bias_corrected=True leaves nothing of a tail of {n} values; ask for min_tail=3 or more")
+    exponent *= free / n
+    sigma = exponent / np.sqrt(free - 1) if free > 1 else np.inf
+    return replace(fit, alpha=1 + exponent, sigma=float(sigma), bias_corrected=True)

@@ -79,7 +79,8 @@ def compare(fit: TailFit) -> Rivals:
     """
     powerlaw = _powerlaw()
     tail = fit.x[-fit.n_tail :] / fit.xmin  # scale-free: powerlaw's optimiser is not
-    ours = np.log(fit.alpha - 1) - fit.alpha * np.log(tail)
+    exponent = (fit.alpha - 1) / fit.unbiased(fit.n_tail)  # the likelihood is largest before the bias is taken off
+    ours = np.log(exponent) - (1 + exponent) * np.log(tail)
     truncated = fit_truncated_power_law(tail, xmin=1.0, min_tail=min(10, fit.n_tail)) if fit.n_tail >= 3 else None
     R: dict[str, float] = {}
     p: dict[str, float] = {}

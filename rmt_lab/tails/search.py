@@ -41,6 +41,9 @@ class TailFit(Protocol):
     def min_tail(self) -> int: ...
     @property
     def searched(self) -> tuple[float, float] | None: ...
+    @property
+    def bias_corrected(self) -> bool: ...
+    def unbiased(self, n: Any) -> Any: ...
 
 
 class Scan(NamedTuple):
@@ -57,12 +60,14 @@ class Tails:
 
     def __init__(self, x: Array, min_tail: int) -> None:
         n = len(x)
-        gaps = np.diff(x) / x[:-1]
+        with np.errstate(over="ignore"):
+            gaps = np.diff(x) / x[:-1]
+        steps = np.where(gaps < np.inf, np.log1p(gaps), np.diff(np.log(x)))
         # sum_j ln(x_j/x_i), built from the gaps upward: all terms positive, so short tails lose no digits
-        logs = np.cumsum((np.log1p(gaps) * np.arange(n - 1, 0, -1))[::-1])[::-1]
+        logs = np.cumsum((steps * np.arange(n - 1, 0, -1))[::-1])[::-1]
         with np.errstate(divide="ignore"):
             self.exponent = np.arange(n, 1, -1) / logs
-        self.y = np.log(x / x[-1])
+        self.y = log_ratio(x, x[-1])
         self.below = np.arange(n) if gaps.all() else np.searchsorted(x, x)  # how many values lie strictly below
         self.size = np.arange(n, 1, -1)
         starts = self.below[:-1] == np.arange(n - 1)  # of equal values only the first begins a tail
@@ -106,19 +111,13 @@ class Tails:
         return best, D_best
 
 
-def all_tails(y: Array) -> Array:
-    """alpha - 1 and D sqrt(n_tail) of all tails of one ascending sample of ln x, in single precision."""
-    n = len(y)
-    size = np.arange(n, 1, -1)
-    with np.errstate(divide="ignore"):  # equal values at the very top
-        exponent = size / np.cumsum((np.diff(y) * (size - 1))[::-1])[::-1]
-    y, e = (y - y[-1]).astype(np.float32), exponent.astype(np.float32)
-    D = np.empty(n - 1, dtype=np.float32)
-    step = max(1, 2**17 // n)
-    for i in range(0, n - 1, step):
-        k = np.arange(i, min(i + step, n - 1))[:, None]
-        j = np.arange(i, n, dtype=np.float32)
-        with np.errstate(over="ignore", invalid="ignore"):
-            d = np.abs((j - k) / (n - k) - 1 + np.exp(-e[k] * (y[i:] - y[k])))
-        D[i : i + step] = np.where(j < k, 0, d).max(axis=1)
-    return np.array([exponent, D * np.sqrt(size)])
+def log_ratio(x: Array, x0: Any) -> Array:
+    """ln(x/x0) of positive values: of the quotient, which keeps all digits, or ln x - ln x0 where that has no room.
+
+    No unit is too small or too large, and values may lie more than 308 decades apart.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        ratio = x / x0
+    fits = (ratio > 1e-300) & (ratio < np.inf)
+    values: Array = np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(x) - np.log(x0))
+    return values

@@ -17,10 +17,12 @@ import numpy.typing as npt
 from scipy.special import chdtrc
 
 from .._arrays import Array, as_values
+from .search import log_ratio
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 _GAP_NODES, _GAP_WEIGHTS = (np.polynomial.legendre.leggauss(6)[0] + 1) / 2, np.polynomial.legendre.leggauss(6)[1] / 2
 _DEEP = 40.0  # the integrand is left out below e^-40 of its peak
+_HUGE = 650.0  # e^650 = 1e282: no z above 1e-280 tells such values from infinity, and their sums stay finite
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,10 +72,10 @@ class TruncatedPowerLawFit:
     def logpdf(self, x: npt.ArrayLike) -> Array:
         """Log density -alpha ln x - Lambda x - ln Z of the tail; -inf below xmin."""
         x = np.asarray(x, dtype=np.float64)
-        u = np.maximum(x / self.xmin, 1.0)
-        v = np.log(u)
+        with np.errstate(divide="ignore", invalid="ignore"):  # below xmin, where the figures are not used
+            v = np.maximum(log_ratio(x, self.xmin), 0.0)
         c, z = self._rates()
-        log_density = -c[0] * v - z[0] * (u - 1 - v) - v - _moments(c, z)[0][0] - np.log(self.xmin)
+        log_density = -c[0] * v - z[0] * _q(v) - v - _moments(c, z)[0][0] - np.log(self.xmin)
         return np.where(x < self.xmin, -np.inf, log_density)
 
     def pdf(self, x: npt.ArrayLike) -> Array:
@@ -82,12 +84,14 @@ class TruncatedPowerLawFit:
 
     def sf(self, x: npt.ArrayLike) -> Array:
         """Fraction Z(x)/Z of the tail beyond x; 1 below xmin."""
-        u = np.maximum(np.asarray(x, dtype=np.float64) / self.xmin, 1.0)
-        v = np.log(u).ravel()
+        x = np.asarray(x, dtype=np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):  # x <= 0
+            v = np.fmax(log_ratio(x.ravel(), self.xmin), 0.0)
         c, z = self._rates()
         # beyond u the law is of the same kind, with z u for z
-        beyond = _moments(c - z + z * u.ravel(), z * u.ravel())[0] - c * v - z * (np.expm1(v) - v)
-        values: Array = np.exp(beyond - _moments(c, z)[0]).reshape(u.shape)
+        u = np.exp(np.minimum(v, _HUGE))
+        beyond = _moments(c - z + z * u, z * u)[0] - c * v - z * _q(v)
+        values: Array = np.exp(beyond - _moments(c, z)[0]).reshape(x.shape)
         return values
 
     def _rates(self) -> tuple[Array, Array]:
@@ -144,7 +148,7 @@ def fit_truncated_power_law(x: npt.ArrayLike, xmin: float | None = None, min_tai
         raise ValueError(f"x has {above} values to fit; a truncated power law needs at least {min_tail} that differ")
     low = x[starts] if xmin is None else np.array([float(xmin)])
     n = len(x) - starts
-    tails = [np.log(x[i:] / x0) for i, x0 in zip(starts, low, strict=True)]
+    tails = [log_ratio(x[i:], x0) for i, x0 in zip(starts, low, strict=True)]
     mean = np.array([[v.mean(), _q(v).mean()] for v in tails])
     c, z = _maximise(mean)
     log_I, _, covariance = _moments(c, z)
@@ -184,7 +188,7 @@ def _distance(v: Array, c: float, z: float, log_I: float) -> float:
     edges = np.concatenate([[0.0], v])
     gaps = np.diff(edges)
     t = edges[:-1, None] + gaps[:, None] * _GAP_NODES
-    cdf = np.cumsum(gaps * (np.exp(-c * t - z * (np.expm1(t) - t) - log_I) @ _GAP_WEIGHTS))
+    cdf = np.cumsum(gaps * (np.exp(-c * t - z * _q(t) - log_I) @ _GAP_WEIGHTS))
     below = np.searchsorted(v, v) / len(v)
     return float(np.abs(below - cdf).max())
 
@@ -195,6 +199,8 @@ def _moments(c: Array, z: Array) -> tuple[Array, Array, Array]:
     This is u^-a e^(-z (u - 1)) with c = a - 1 + z; v and q stay apart where u - 1 and ln u are nearly the same.
     """
     end = _end(c, z)
+    cut = z > 0
+    end[cut] = np.maximum(end[cut], _end(c[cut] - 2, z[cut]))  # as far as q^2 matters: at small z far beyond the mass
     v = end[:, None] * (1 + _NODES) / 2
     t = np.stack([v, _q(v)], axis=1)
     log_f = -c[:, None] * v - z[:, None] * t[:, 1]
@@ -208,8 +214,8 @@ def _moments(c: Array, z: Array) -> tuple[Array, Array, Array]:
 
 
 def _q(v: Array) -> Array:
-    """e^v - 1 - v, without cancellation at small v."""
-    return np.where(v < 1e-4, v * v * (0.5 + v / 6), np.expm1(v) - v)
+    """e^v - 1 - v, without cancellation at small v; that of v = 650 beyond, as e^v has no end."""
+    return np.where(v < 1e-4, v * v * (0.5 + v / 6), np.expm1(np.minimum(v, _HUGE)) - v)
 
 
 def _end(c: Array, z: Array) -> Array:
@@ -217,16 +223,19 @@ def _end(c: Array, z: Array) -> Array:
     with np.errstate(divide="ignore"):
         low = np.log1p(np.maximum(-c, 0) / np.where(c < 0, z, 1.0))
         high: Array = low + np.minimum(np.log1p(2 * _DEEP / z) + 3, np.where(c > z, _DEEP / (c - z), np.inf))
-    floor = c * low + z * (np.expm1(low) - low) + _DEEP
+    floor = c * low + z * _q(low) + _DEEP
     for _ in range(40):
         middle = (low + high) / 2
-        up = c * middle + z * (np.expm1(middle) - middle) > floor
+        up = c * middle + z * _q(middle) > floor
         low, high = np.where(up, low, middle), np.where(up, middle, high)
     return high
 
 
 def _maximise(mean: Array) -> tuple[Array, Array]:
-    """c and z >= 0 for which v and q have the given means (rows): damped Newton steps, for all tails at once."""
+    """c and z >= 0 for which v and q have the given means (rows): damped Newton steps, for all tails at once.
+
+    z = 0 where no z > 0 has a greater likelihood.
+    """
     v, q = mean.T
     c, z = 1 / v, np.zeros(len(v))
     a = c + 1
@@ -241,9 +250,11 @@ def _maximise(mean: Array) -> tuple[Array, Array]:
         step = np.linalg.solve(H, g[..., None])[..., 0]
         decrement = np.sqrt(np.maximum((step * g).sum(axis=1), 0.0))
         t = np.where(decrement < 0.3, 1.0, 1 / (1 + decrement))
-        with np.errstate(over="ignore"):
-            t = np.minimum(t, np.where(step[:, 1] < 0, -0.9 * z[todo] / np.minimum(step[:, 1], -1e-300), 1.0))
         c[todo] += t * step[:, 0]
-        z[todo] += t * step[:, 1]
+        # z alone is held back from 0: a shorter step for both would leave c behind, and then z never comes back
+        z[todo] = np.maximum(z[todo] + t * step[:, 1], np.maximum(0.1 * z[todo], 1e-280))
         todo = todo[decrement > 1e-9]
+    gain = np.log(1 / v) - 1 + c * v + z * q + _moments(c, z)[0]  # of the pure law, which has c = 1/v, over this one
+    pure = ~(gain < -1e-13)  # no gain beyond rounding: the maximum lies at z = 0, or nothing tells it from there
+    c[pure], z[pure] = 1 / v[pure], 0.0
     return c, z

@@ -9,7 +9,7 @@ from scipy import stats
 
 from rmt_lab.tails import _batch, fit_power_law, interval, p_value
 from rmt_lab.tails._batch import refit
-from rmt_lab.tails.bootstrap import _wishart
+from rmt_lab.tails.bootstrap import log_wishart
 from rmt_lab.tails.search import Tails
 
 KINDS = ["pareto", "lognormal", "bulk", "bulk and tail", "fingers", "ties"]
@@ -141,7 +141,7 @@ def test_bartletts_matrices_have_the_law_of_dense_ones():
     rng = np.random.default_rng(0)
     W = rng.normal(size=(n, N, 3)) * np.sqrt(population)
     dense = np.log(np.linalg.eigvalsh(np.swapaxes(W, 1, 2) @ W / N))
-    ours = _wishart(np.log(population), N, n, rng)
+    ours = log_wishart(np.log(population), N, n, rng)
     np.testing.assert_allclose(ours.mean(axis=0), dense.mean(axis=0), atol=0.05)
     np.testing.assert_allclose(ours.std(axis=0), dense.std(axis=0), atol=0.04)
 
@@ -150,7 +150,7 @@ def test_matrix_tells_the_spread_over_matrices():
     """From one spectrum alone, against fresh matrices with the same population: much less than the bootstrap says."""
     rng = np.random.default_rng(0)
     population = np.sort(np.r_[np.ones(60), 2 * (1 - rng.random(30)) ** -0.5])
-    spectra = np.exp(_wishart(np.log(population), 300, 200, rng))
+    spectra = np.exp(log_wishart(np.log(population), 300, 200, rng))
     a = np.log([fit_power_law(x, xmin=1.8).alpha - 1 for x in spectra])
     fits = [fit_power_law(x, xmin=1.8) for x in spectra[:10]]
     told = np.mean([np.log(f.interval(method="matrix", n=100, rng=rng, N=300).alphas - 1).std() for f in fits])
