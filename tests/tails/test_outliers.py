@@ -15,6 +15,7 @@ def pareto(n, alpha, rng):
     return np.sort((1 - np.random.default_rng(rng).random(n)) ** (-1 / (alpha - 1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [60, 300])
 def test_few_clean_power_laws_have_outliers(n):
     found = [find_outliers(pareto(n, 3, seed)).k > 0 for seed in range(300)]

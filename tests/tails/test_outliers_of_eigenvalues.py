@@ -65,6 +65,7 @@ def test_the_p_value_says_what_the_level_decides():
         assert 0 < r.p_value <= 1
 
 
+@pytest.mark.slow
 def test_with_redraws_the_level_holds_for_eigenvalues():
     """The plain test finds outliers in almost none: eigenvalues repel."""
     p, plain = [], []
@@ -77,6 +78,7 @@ def test_with_redraws_the_level_holds_for_eigenvalues():
     assert np.mean(np.array(plain) <= 0.2) < 0.1
 
 
+@pytest.mark.slow
 def test_with_redraws_planted_eigenvalues_are_found():
     right = 0
     for seed in range(8):

@@ -48,12 +48,14 @@ def test_curvature_of_independent_laws():
     assert curvature(1e6 * x, 500) == pytest.approx(curvature(x[::-1], 500))
 
 
+@pytest.mark.slow
 def test_size_on_power_law_populations(power_laws):
     p = np.array([tail_test(x, 800, share=0.4, n=60, rng=0).p_power_law for x in power_laws])
     assert np.mean(p < 0.1) <= 0.3  # 4 of 14, where 1.4 are expected: exceeded once in 100 seeds
     assert 0.25 < np.median(p) < 0.85  # nor does it hide behind conservatism: the iid test's median is above 0.95
 
 
+@pytest.mark.slow
 def test_power_against_lognormal_populations(lognormals):
     tests = [tail_test(x, 800, share=0.4, n=60, rng=0) for x in lognormals]
     assert np.mean([t.p_power_law < 0.1 for t in tests]) >= 0.3
@@ -61,6 +63,7 @@ def test_power_against_lognormal_populations(lognormals):
     assert np.mean([t.word == "holds" for t in tests]) <= 0.2
 
 
+@pytest.mark.slow
 def test_population_exponent_where_the_samples_is_off():
     rng = np.random.default_rng(13)
     inside, centre = 0, []
@@ -104,6 +107,7 @@ def test_scale_order_zeros_and_seed_do_not_matter(power_laws):
     assert "lognormal" in a._repr_html_()
 
 
+@pytest.mark.slow
 def test_quick_mode_follows_the_redraws(power_laws, lognormals):
     off, alphas = [], []
     for x in power_laws[:6] + lognormals[:6]:
