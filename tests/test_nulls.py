@@ -1,7 +1,8 @@
-"""The nulls of a matrix: what each keeps and destroys, and their way through atlas, table, command line and explorer."""
+"""The nulls of a matrix: what each keeps and destroys, and their way through atlas, table, command and explorer."""
 
 import inspect
 import json
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from scipy.stats import ks_2samp
 
+from benchmarks.nulls import FEWEST_LAYER, _left
 from rmt_lab import Spectrum, _files, analyze, atlas, ensembles
 from rmt_lab.analysis import Options, layers_of
 from rmt_lab.atlas import Layer
@@ -329,3 +331,23 @@ def test_the_explorer_offers_each_null_and_its_code_makes_it(null):
             plt.close("all")
         np.testing.assert_array_equal(space["null"].singular_values, explored.result.null.singular_values)
     assert "seed" not in shown.model.idle()
+
+
+def test_the_page_shows_what_is_left_of_the_layers():
+    """The sums of docs/nulls.md; feed-forward out of MiniLM is the role that it calls an exception."""
+    page = (Path(__file__).parents[1] / "docs" / "nulls.md").read_text()
+    lefts = {
+        (name, x.layer_id, x.role): _left(x.spectrum, {kind: x.null(kind) for kind in NULLS})
+        for name in ("minilm", "smollm2")
+        for x in atlas.load(name)
+        if len(x.spectrum.singular_values) >= FEWEST_LAYER
+    }
+    chosen = {
+        "**all**": list(lefts.values()),
+        "MiniLM feed-forward out": [left for key, left in lefts.items() if key[::2] == ("minilm", "feed-forward out")],
+    }
+    for title, found in chosen.items():
+        kinds = ["as it is", *NULLS]
+        sums = [sum(left[kind][i] for left in found) for i in (0, 1) for kind in kinds]
+        assert f"| {title} | {len(found)} | " + " | ".join(map(str, sums)) + " | " in page
+    assert f"In {sum(left['signs'][3] >= 3 for left in lefts.values())} of 250 layers, three or more" in page
