@@ -2,6 +2,7 @@
 
     python -m benchmarks.nulls            some two minutes
     python -m benchmarks.nulls --quick    some twenty seconds, fewer draws
+    python -m benchmarks.nulls --layers   only the real layers under the nulls made of them, and the controls (part 7)
 
 Everything is drawn from fixed seeds; one BLAS thread. The phases of real layers and of their shuffled weights come from
 the spectra that ship with the package.
@@ -13,17 +14,17 @@ import argparse
 import textwrap
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle
 
 import numpy as np
 
 from rmt_lab import atlas, ensembles
 from rmt_lab.bulk import BulkFit, fit_bulk
-from rmt_lab.ensembles import gaussian_spectrum, initialisations
+from rmt_lab.ensembles import NULLS, gaussian_spectrum, initialisations, null_matrix
 from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
 from rmt_lab.laws import TracyWidom, edge_scaling, spike_strength, spike_threshold
-from rmt_lab.phases import PHASES, UNDECIDED, phase
+from rmt_lab.phases import PHASES, UNDECIDED, phase, tail_weight
 from rmt_lab.spectrum import Spectrum
 
 SHAPES = [(128, 64), (192, 192), (576, 192), (384, 384), (1536, 384), (768, 768), (2304, 768), (3072, 768)]
@@ -36,18 +37,28 @@ INITIALISATIONS: list[Callable[..., np.ndarray]] = [
 ]
 ABOVE, BELOW = 1.35, 0.9  # strengths, in units of the detection threshold
 FEWEST_LAYER = 20  # eigenvalues that a phase needs
+HEADS = ("beyond noise", "heavy", "largest", "kept", "above", "lower", "norm")
+KEPT = 0.9  # of the largest eigenvalue: from there on a null is said to keep it
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nulls", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer draws")
-    quick = parser.parse_args().quick
+    parser.add_argument("--layers", action="store_true", help="only what is left of the real layers under each null")
+    args = parser.parse_args()
+    quick = args.quick
+    if args.layers:
+        layers_under_nulls()
+        controls(draws=3 if quick else 10)
+        return
     noise(draws=50 if quick else 300, each=2 if quick else 5)
     detection(draws=100 if quick else 400, large=20 if quick else 100)
     built(draws=4 if quick else 20)
     real_layers()
     shuffled_layers()
     speed(rounds=5 if quick else 15)
+    layers_under_nulls()
+    controls(draws=3 if quick else 10)
 
 
 def noise(draws: int, each: int) -> None:
@@ -190,6 +201,109 @@ def _implied(fit: BulkFit) -> float:
     Q, sigma = fit.law.Q, fit.law.sigma
     N, M = 1000 * Q, 1000.0  # only their ratio matters for strengths in units of the threshold
     return float(spike_strength(fit.spikes[-1], N, M, sigma) / spike_threshold(N, M, sigma))  # type: ignore[arg-type]
+
+
+def layers_under_nulls() -> None:
+    """What is left of every real layer when it is randomised: single weights, scales, and what is correlation."""
+    print("\n7. Real layers under the nulls made of them, a row for the layers as they are and for each null")
+    print(
+        "   beyond noise: eigenvalues beyond the threshold of noise of the whole matrix's variance, all layers together"
+    )
+    print(
+        "   heavy: layers with a tail weight above 1; largest: the null's largest eigenvalue over the layer's (median)"
+    )
+    print(
+        f"   kept: layers with that ratio at {KEPT} or more; above: eigenvalues of a layer above its null's largest one"
+    )
+    print(
+        "   (median); lower: layers with fewer than 3 of those, and the Frobenius norm of the null, squared, over the"
+    )
+    print("   layer's (5 and 95 % points)")
+    everything = []
+    for model in ("minilm", "smollm2"):
+        layers = [x for x in atlas.load(model) if len(x.spectrum.singular_values) >= FEWEST_LAYER]
+        measured = [(x.role, _left(x.spectrum, {kind: x.null(kind) for kind in NULLS})) for x in layers]
+        for role in dict.fromkeys(role for role, _ in measured):
+            _print_left(f"{model} {role}", [left for r, left in measured if r == role])
+        _print_left(f"{model}, all", [left for _, left in measured])
+        everything += [left for _, left in measured]
+    _print_left("both, all", everything)
+
+
+def controls(draws: int) -> None:
+    """The same for matrices whose tail is known to come from scales, from correlation, or from single weights."""
+    N, M = 800, 400
+    print(f"\n8. The same where the truth is known, {draws} matrices of {N} x {M} each")
+    rng = np.random.default_rng(3)
+
+    def blocks() -> np.ndarray:
+        W = rng.normal(size=(N, M))
+        for i in 4 * rng.permutation(M // 4)[:20]:
+            W[i : i + 4, i : i + 4] = 20 * np.outer(rng.choice([-1, 1], 4), rng.choice([-1, 1], 4))
+        return W
+
+    def on_few_rows() -> np.ndarray:
+        W = rng.normal(size=(N, M))
+        for i in 4 * rng.permutation(N // 4)[:20]:
+            W[i : i + 4] += 50 * rng.choice([-1, 1], (4, 1)) * ensembles.orthogonal(1, M, rng)
+        return W
+
+    def rotated() -> np.ndarray:
+        population = (1 - rng.random(M)) ** (-1 / 2.5)  # Pareto, alpha 3.5
+        return ensembles.correlated(N, population, rng) @ ensembles.orthogonal(M, M, rng)
+
+    def single() -> np.ndarray:
+        W = rng.normal(size=(N, M))
+        W[rng.integers(N, size=20), rng.integers(M, size=20)] = 60
+        return W
+
+    recipes: dict[str, Callable[[], np.ndarray]] = {
+        "Gaussian": lambda: rng.normal(size=(N, M)),
+        "uneven columns (lognormal 0.5)": lambda: rng.normal(size=(N, M)) * rng.lognormal(0, 0.5, M),
+        "uneven rows and columns": lambda: (
+            rng.lognormal(0, 0.5, (N, 1)) * rng.normal(size=(N, M)) * rng.lognormal(0, 0.5, M)
+        ),
+        "Pareto entries, tail index 2": lambda: ensembles.pareto(N, M, 2.0, rng=rng),
+        "20 single entries of 60": single,
+        "20 blocks of 4 x 4, rank one": blocks,
+        "20 signals on 4 rows each": on_few_rows,
+        "AR(1) rows, rho = 0.7": lambda: ensembles.ar1(N, M, 0.7, rng=rng),
+        "power-law population (3.5), rotated": rotated,
+        "20 spread signals": lambda: ensembles.low_rank_plus_noise(N, M, np.linspace(40, 100, 20), rng=rng),
+    }
+    for name, draw in recipes.items():
+        lefts = []
+        for _ in range(draws):
+            W = draw()
+            nulls = {kind: Spectrum.from_matrix(null_matrix(W, kind, rng)) for kind in NULLS}
+            lefts.append(_left(Spectrum.from_matrix(W), nulls))
+        _print_left(name, lefts)
+
+
+Left = dict[str, tuple[int, bool, float, int, float]]
+
+
+def _left(spectrum: Spectrum, nulls: dict[str, Spectrum]) -> Left:
+    """Of a spectrum and each null: eigenvalues beyond noise, a heavy tail or not, largest, those above it, norm."""
+    left = {}
+    for kind, s in {"as it is": spectrum, **nulls}.items():
+        largest = s.eigenvalues[-1]
+        above = int(np.count_nonzero(spectrum.eigenvalues > largest))
+        ratios = largest / spectrum.eigenvalues[-1], s.norm / spectrum.norm
+        left[kind] = (fit_bulk(s).num_spikes_first, tail_weight(s) > 1, float(ratios[0]), above, float(ratios[1]))
+    return left
+
+
+def _print_left(name: str, lefts: Sequence[Left]) -> None:
+    print(f"{name} ({len(lefts)})".ljust(44) + "".join(f"{head:>14}" for head in HEADS))
+    for kind in lefts[0]:
+        beyond, heavy, largest, above, norm = map(np.array, zip(*(left[kind] for left in lefts), strict=True))
+        row = f"  {kind:42}{beyond.sum():14}{heavy.sum():14}"
+        if kind in NULLS:
+            row += f"{np.median(largest):14.2f}{np.count_nonzero(largest >= KEPT):14}{np.median(above):14.0f}"
+            low, high = np.quantile(norm, [0.05, 0.95])
+            row += f"{np.count_nonzero(above < 3):14}{f'{low:.2f} .. {high:.2f}':>14}"
+        print(row)
 
 
 def speed(rounds: int) -> None:

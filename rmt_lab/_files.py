@@ -47,19 +47,19 @@ def shipped_names(kind: str) -> list[str]:
     return sorted(p.name[: -len(".npz")] for p in shipped_folder(kind).iterdir() if p.name.endswith(".npz"))
 
 
-def read_record(data: bytes, version: int) -> tuple[dict[str, Any], dict[str, Matrix]]:
+def read_record(data: bytes, *versions: int) -> tuple[dict[str, Any], dict[str, Matrix]]:
     """The JSON record of an .npz file and its arrays; no pickle is ever loaded.
 
     Raises
     ------
     ValueError
-        If the record's ``format`` is another version.
+        If the record's ``format`` is none of these versions.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     record = json.loads(arrays.pop("record").tobytes())
-    if record["format"] != version:
-        raise ValueError(f"format {record['format']}; this version reads {version}")
+    if record["format"] not in versions:
+        raise ValueError(f"format {record['format']}; this version reads {', '.join(map(str, versions))}")
     return record, arrays
 
 

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from . import __version__, atlas
 from .atlas import Layer
 from .bulk import BulkFit, fit_bulk
-from .ensembles.matrices import shuffled
+from .ensembles.matrices import NULLS, Null, null_matrix
 from .spectrum import Spectrum
 from .tails import fingers
 from .tails.fingers import RULES, FingerFit, Rule, check_finger_options
@@ -67,7 +67,7 @@ class Options:
     """
 
     fix_fingers: Rule | None = None
-    randomize: bool = False
+    randomize: bool | Null = False
     verdict: bool = False
     layers: list[int | str] | None = None
     split_qkv: bool = False
@@ -81,7 +81,10 @@ class Options:
         if self.fix_fingers is not None and self.fix_fingers not in RULES:
             raise ValueError(f"fix_fingers={self.fix_fingers!r}; allowed are None, {', '.join(map(repr, RULES))}")
         check_finger_options(self.fix_fingers, self.max_fingers, self.finger_thresh)
-        for name in ("randomize", "verdict", "split_qkv"):
+        is_bool = isinstance(self.randomize, bool | np.bool_)
+        if not (is_bool or (isinstance(self.randomize, str) and self.randomize in NULLS)):
+            raise ValueError(f"randomize={self.randomize!r}; allowed are False, True, {', '.join(map(repr, NULLS))}")
+        for name in ("verdict", "split_qkv"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise TypeError(f"{name}={getattr(self, name)!r}; allowed are True and False")
         for name, why in (("min_evals", "a power law needs at least 2 eigenvalues"), ("min_tail", "a tail, too")):
@@ -93,7 +96,8 @@ class Options:
         if isinstance(self.rng, bool) or not isinstance(self.rng, Integral) or self.rng < 0:
             raise ValueError(f"rng={self.rng!r}; a seed is a whole number >= 0")
         # plain types, so that the settings survive JSON
-        plain: dict[str, Any] = {name: bool(getattr(self, name)) for name in ("randomize", "verdict", "split_qkv")}
+        plain: dict[str, Any] = {name: bool(getattr(self, name)) for name in ("verdict", "split_qkv")}
+        plain["randomize"] = (NULLS[0] if self.randomize else False) if is_bool else str(self.randomize)
         plain |= {name: int(getattr(self, name)) for name in ("min_evals", "min_tail", "max_fingers", "rng")}
         plain["finger_thresh"] = float(self.finger_thresh)
         if self.layers is not None:
@@ -112,7 +116,7 @@ class Options:
 def analyze(
     source: Any,
     fix_fingers: Rule | None = None,
-    randomize: bool = False,
+    randomize: bool | Null = False,
     verdict: bool = False,
     layers: Iterable[int | str] | int | str | None = None,
     split_qkv: bool = False,
@@ -145,10 +149,13 @@ def analyze(
         name), a name of :func:`rmt_lab.atlas.names`, or an iterable of :class:`Spectrum`.
     fix_fingers : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
         See :func:`rmt_lab.fix_fingers`.
-    randomize : bool
-        Also analyse each layer with its entries shuffled: columns ``rand_*`` of the bulk fit (``rand_num_spikes`` are
-        the correlation traps), ``max_rand_eval``, and ``rand_distance``, the Jensen-Shannon distance between the two
-        spectra, each normalised to sum one (0: the same, sqrt(ln 2) = 0.83: as far as can be).
+    randomize : bool or {"entries", "signs", "scaled"}
+        Also analyse each layer randomised: columns ``rand_*`` of the bulk fit (``rand_num_spikes`` are the correlation
+        traps), ``max_rand_eval``, and ``rand_distance``, the Jensen-Shannon distance between the two spectra, each
+        normalised to sum one (0: the same, sqrt(ln 2) = 0.83: as far as can be). "entries", which True means, shuffles
+        the entries; "signs" gives each entry a random sign and keeps its size in its place; "scaled" takes out the
+        scales of rows and columns, shuffles, and puts them back. Correlation may be claimed only against the last two:
+        the first also destroys scales. See :mod:`rmt_lab.ensembles` and docs/nulls.md.
     verdict : bool
         Also judge each power law in a ``verdict`` of one word (:data:`rmt_lab.verdict.RULES`), with its evidence: the
         bootstrap interval ``alpha_low .. alpha_high``, the goodness of fit ``p_value``, the ``best_rival`` law, and
@@ -166,7 +173,7 @@ def analyze(
     n_jobs : int, default 1
         Threads, each with one matrix in memory. One matrix at a time by default.
     rng : Generator, int or None, default 0
-        Shuffles the entries and draws the resamples of the verdict. Every layer has a stream of its own, that of its
+        Randomises the layers and draws the resamples of the verdict. Every layer has a stream of its own, that of its
         ``layer_id``; a Generator or None gives a seed, which ``attrs`` records.
 
     Returns
@@ -208,8 +215,8 @@ def analyze(
     if options.verdict and importlib.util.find_spec("powerlaw") is None:  # say it now rather than once a layer
         raise ImportError('verdict=True needs the package powerlaw: pip install "rmt-lab[rivals]"')
     found = layers_of(source, options.layers, options.split_qkv, options.rng)
-    rows = _map(partial(_row, options=options), _with_shuffled(found) if options.randomize else found, n_jobs)
-    asked = [*(_RANDOM if randomize else []), *(_VERDICT if verdict else [])]
+    rows = _map(partial(_row, options=options), _with_null(found, options.randomize, randomize), n_jobs)
+    asked = [*(_RANDOM if options.randomize else []), *(_VERDICT if verdict else [])]
     columns = [*_LOOK, *_FIT, *_NORM, *_BULK, *asked, *_END]
     details = pd.DataFrame(rows, columns=columns)
     details["block"] = details["block"].astype("Int64")
@@ -239,7 +246,8 @@ def layers_of(
 ) -> Iterator[Layer]:
     """The layers of anything :func:`analyze` takes, none of them computed yet.
 
-    ``rng`` is the seed from which each layer's entries are shuffled, where the source holds weights.
+    ``rng`` is the seed from which each layer is randomised, where the source holds weights: each null begins the
+    layer's own stream anew, so that it is the same whichever others were made before.
     """
     if isinstance(source, str) and not os.path.exists(source) and source in atlas.names():
         source = atlas.load(source)
@@ -253,9 +261,9 @@ def layers_of(
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
         for w in weights:
-            null = partial(_shuffled, w.matrix, _stream(rng, w.layer_id))
-            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), null)
-            del w, null  # before the next matrix is read
+            nulls = {kind: partial(_null, w.matrix, kind, rng, w.layer_id) for kind in NULLS}
+            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), nulls)
+            del w, nulls  # before the next matrix is read
 
 
 def _stream(seed: int, layer_id: int) -> np.random.Generator:
@@ -263,15 +271,20 @@ def _stream(seed: int, layer_id: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(layer_id,)))
 
 
-def _shuffled(W: Any, rng: np.random.Generator) -> Spectrum:
-    return Spectrum.from_matrix(shuffled(W, rng))
+def _null(W: Any, kind: Null, seed: int, layer_id: int) -> Spectrum:
+    return Spectrum.from_matrix(null_matrix(W, kind, _stream(seed, layer_id)))
 
 
-def _with_shuffled(layers: Iterator[Layer]) -> Iterator[Layer]:
-    """The same layers; one without weights is refused before it is computed."""
+def _with_null(layers: Iterator[Layer], kind: bool | Null, asked: bool | Null) -> Iterator[Layer]:
+    """The same layers; one without the null that was asked for is refused before it is computed."""
     for layer in layers:
-        if not layer.has_shuffled:
-            raise ValueError("randomize=True needs weights to shuffle; source holds spectra alone")
+        if kind and not layer.nulls:
+            raise ValueError(f"randomize={asked!r} needs weights to shuffle; source holds spectra alone")
+        if kind and kind not in layer.nulls:
+            raise ValueError(
+                f"randomize={asked!r}; source holds {', '.join(map(repr, layer.nulls))} and no weights to make another "
+                "null of. A file of your atlas that is that old is made again by: rmt-lab atlas add SOURCE"
+            )
         yield layer
         del layer  # before the next one is read
 
@@ -327,7 +340,8 @@ def _row(layer: Layer, options: Options) -> dict[str, Any]:
         figures = _fit_figures(tail) | _bulk_figures(fit_bulk(s))
         figures |= _norm_figures(s, figures["raw_alpha"])
         figures["alpha_weighted"] = figures["raw_alpha"] * figures["log_spectral_norm"]
-        if options.randomize and (null := layer.shuffled):
+        if options.randomize:
+            null = layer.null(options.randomize)  # type: ignore[arg-type]  # True became a name
             figures |= {f"rand_{k}": v for k, v in _bulk_figures(fit_bulk(null)).items()}
             figures |= {"max_rand_eval": null.eigenvalues[-1], "rand_distance": spectral_distance(s, null)}
         if options.verdict:

@@ -1,13 +1,15 @@
 """Spectra of real trained models that ship with the package, and the user's own beside them.
 
-A model is one .npz file: the singular values of every layer and of the same layer with its entries shuffled, in float32
-(alpha moves by less than 1e-5), and a JSON record of where they come from. No weights are needed to look at them.
+A model is one .npz file: the singular values of every layer and of the same layer under each null of
+:data:`rmt_lab.ensembles.NULLS` (its entries shuffled, its signs flipped, its entries shuffled within the scales of rows
+and columns), in float32 (alpha moves by less than 1e-5), and a JSON record of where they come from. No weights are
+needed to look at them.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,20 +19,21 @@ import numpy as np
 
 from ._files import cache_folder, read_record, shipped_folder, shipped_names, write_record
 from ._repr import html_table
-from .ensembles.matrices import shuffled
+from .ensembles.matrices import NULLS, Null, null_matrix
 from .ensembles.spectra import gaussian_spectrum
 from .spectrum import Spectrum
 from .weights.checkpoints import SUFFIXES
 from .weights.read import iter_weights
 from .weights.roles import block_and_role
 
-_FORMAT = 1
+_FORMAT = 2
+_OLD_FORMAT = 1  # whose only null is the shuffle, under the name "shuffled"
 
 
 class Layer:
-    """One layer of a model: what it is, its spectrum, and the spectrum of the same entries in random order.
+    """One layer of a model: what it is, its spectrum, and the spectra of the same layer randomised.
 
-    Both spectra may be given as functions, which are called when they are first asked for: so the layers of a
+    All spectra may be given as functions, which are called when they are first asked for: so the layers of a
     checkpoint can be told before any of its matrices is read.
 
     Attributes
@@ -38,8 +41,10 @@ class Layer:
     layer_id, name, longname, layer_type
         As :class:`rmt_lab.weights.read.WeightMatrix` has them.
     spectrum : Spectrum
+    nulls : tuple of str
+        The names that :meth:`null` takes, of :data:`rmt_lab.ensembles.NULLS`; none where the source holds no weights.
     shuffled : Spectrum or None
-        None where the source holds no weights to shuffle.
+        Short for ``null("entries")``; None where there is none.
     init_std : float or None
         Standard deviation of the Gaussian that initialised the layer; None where it is not known.
     block, role
@@ -53,25 +58,57 @@ class Layer:
         longname: str,
         layer_type: str,
         spectrum: Spectrum | Callable[[], Spectrum],
-        shuffled: Spectrum | Callable[[], Spectrum] | None = None,
+        nulls: Mapping[Null, Spectrum | Callable[[], Spectrum]] | None = None,
         init_std: float | None = None,
     ) -> None:
         self.layer_id, self.name, self.longname, self.layer_type = layer_id, name, longname, layer_type
         self.init_std = init_std
-        self._spectrum, self._shuffled = spectrum, shuffled
+        self._spectrum, self._nulls = spectrum, dict(nulls or {})
 
     @cached_property
     def spectrum(self) -> Spectrum:
         return self._spectrum() if callable(self._spectrum) else self._spectrum
 
-    @cached_property
-    def shuffled(self) -> Spectrum | None:
-        return self._shuffled() if callable(self._shuffled) else self._shuffled
+    @property
+    def nulls(self) -> tuple[Null, ...]:
+        """The nulls at hand, told without making one."""
+        return tuple(self._nulls)
+
+    def null(self, kind: Null) -> Spectrum:
+        """The spectrum of this layer randomised: made once, when it is first asked for.
+
+        Parameters
+        ----------
+        kind : {"entries", "signs", "scaled"}
+            See :func:`rmt_lab.ensembles.shuffled`, :func:`rmt_lab.ensembles.signs`, :func:`rmt_lab.ensembles.scaled`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such null, or the source of this layer holds none; the message names those at hand.
+
+        Examples
+        --------
+        >>> layer = load("minilm")["block 3 query"]
+        >>> layer.spectrum.eigenvalues[-1].round(4)
+        np.float64(0.0551)
+        >>> {kind: layer.null(kind).eigenvalues[-1].round(4).item() for kind in layer.nulls}
+        {'entries': 0.0262, 'signs': 0.028, 'scaled': 0.0287}
+        """
+        if kind not in NULLS:
+            raise ValueError(f"kind={kind!r}; allowed are {', '.join(map(repr, NULLS))}")
+        if kind not in self._nulls:
+            has = f"its nulls are {', '.join(map(repr, self.nulls))}" if self.nulls else "its source holds no weights"
+            raise ValueError(f"kind={kind!r}; layer {self.longname!r} has no such null: {has}")
+        given = self._nulls[kind]
+        if callable(given):
+            given = self._nulls[kind] = given()
+        return given
 
     @property
-    def has_shuffled(self) -> bool:
-        """Whether ``shuffled`` is a spectrum, told without making it."""
-        return self._shuffled is not None
+    def shuffled(self) -> Spectrum | None:
+        """Short for ``null("entries")``; None where there is none."""
+        return self.null("entries") if "entries" in self._nulls else None
 
     @property
     def block(self) -> int | None:
@@ -206,7 +243,7 @@ def add(
     init_std : float, optional
         Standard deviation of the Gaussian that initialised the layers.
     rng : Generator, int or None
-        Shuffles the entries.
+        Draws the nulls of every layer.
     folder : path, optional
         Where to keep it, instead of the cache folder.
 
@@ -223,14 +260,15 @@ def add(
     if not name or set(name) & set('/\\:*?"<>|') or name.startswith("."):
         raise ValueError(f"name={name!r}; a name becomes a file's name and has none of / \\ : * ? \" < > |")
     rng = np.random.default_rng(rng)
+    streams = dict(zip(NULLS, [rng, *rng.spawn(len(NULLS) - 1)], strict=True))  # one null's draws are no other's
     layers = []
     for w in iter_weights(source, split_qkv=split_qkv):
         try:
             spectrum = Spectrum.from_matrix(w.matrix, name=w.name)
-            null = Spectrum.from_matrix(shuffled(w.matrix, rng), name=w.name)
+            nulls = {k: Spectrum.from_matrix(null_matrix(w.matrix, k, streams[k]), name=w.name) for k in NULLS}
         except (ValueError, TypeError, np.linalg.LinAlgError):
             continue  # a layer with NaN has no spectrum; analyze() says so where the weights are at hand
-        layers.append(Layer(w.layer_id, w.name, w.longname, w.layer_type, spectrum, null, init_std))
+        layers.append(Layer(w.layer_id, w.name, w.longname, w.layer_type, spectrum, nulls, init_std))
     if not layers:
         raise ValueError(f"source={source!r} has no layer with a spectrum")
     model = AtlasModel(name, tuple(layers), {"model": str(source)[:200], **(provenance or {})})
@@ -241,9 +279,6 @@ def add(
 
 
 def _write(model: AtlasModel, path: Path) -> None:
-    nulls = [x.shuffled.singular_values for x in model if x.shuffled]
-    if len(nulls) < len(model):
-        raise ValueError(f"{model.name} has layers without weights to shuffle; the atlas keeps both spectra")
     rows = [
         {
             "layer_id": x.layer_id,
@@ -261,18 +296,21 @@ def _write(model: AtlasModel, path: Path) -> None:
         path,
         {"format": _FORMAT, "provenance": model.provenance, "layers": rows},
         singular_values=np.concatenate([x.spectrum.singular_values for x in model]).astype(np.float32),
-        shuffled=np.concatenate(nulls).astype(np.float32),
+        **{k: np.concatenate([x.null(k).singular_values for x in model]).astype(np.float32) for k in NULLS},
     )
 
 
 def _read(name: str, data: bytes) -> AtlasModel:
-    record, arrays = read_record(data, _FORMAT)
-    values, nulls = arrays["singular_values"], arrays["shuffled"]
+    record, arrays = read_record(data, _OLD_FORMAT, _FORMAT)
+    values = arrays["singular_values"]
+    held: dict[Null, Any]
+    held = {"entries": arrays["shuffled"]} if record["format"] == _OLD_FORMAT else {k: arrays[k] for k in NULLS}
     layers, start = [], 0
     for row in record["layers"]:
         N, M, rf = row.pop("N"), row.pop("M"), row.pop("rf")
         part = slice(start, start + M * rf)
         start += M * rf
         spectrum = Spectrum(values[part], N, M, rf, row["name"])
-        layers.append(Layer(**row, spectrum=spectrum, shuffled=Spectrum(nulls[part], N, M, rf, row["name"])))
+        nulls = {k: Spectrum(null[part], N, M, rf, row["name"]) for k, null in held.items()}
+        layers.append(Layer(**row, spectrum=spectrum, nulls=nulls))
     return AtlasModel(name, tuple(layers), record["provenance"])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ._files import cache_folder, written_whole
+from .ensembles.matrices import NULLS
 from .tails.fingers import RULES
 
 _EXAMPLES = """examples:
@@ -59,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("source", help="atlas name, checkpoint file or folder, or hub name (downloads it)")
     p.add_argument("--fix-fingers", metavar="RULE", help=f"one of {', '.join(RULES)}")
     p.add_argument("--randomize", action="store_true", help="also each layer with its entries shuffled")
+    p.add_argument(
+        "--null",
+        choices=NULLS,
+        help="also each layer randomised so: its entries shuffled (as by --randomize), its "
+        "signs flipped at random, or its entries shuffled within the scales of rows and columns",
+    )
     p.add_argument("--verdict", action="store_true", help="also judge each power law in a word; a second a layer")
     p.add_argument("--split-qkv", action="store_true", help="split fused query-key-value matrices in three")
     p.add_argument("--layers", nargs="+", metavar="LAYER", help="only these: ids, names, roles or parts of long names")
@@ -96,7 +103,7 @@ def _analyze(args: argparse.Namespace) -> int:
     details = analyze(
         args.source,
         fix_fingers=args.fix_fingers,
-        randomize=args.randomize,
+        randomize=args.null or args.randomize,
         verdict=args.verdict,
         split_qkv=args.split_qkv,
         layers=layers,

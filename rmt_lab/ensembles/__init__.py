@@ -2,16 +2,21 @@
 
 from . import initialisations, samples
 from .matrices import (
+    NULLS,
     ar1,
     correlated,
     gaussian,
     goe,
     gue,
     low_rank_plus_noise,
+    null_matrix,
     orthogonal,
     pareto,
     rademacher,
+    scaled,
+    scales,
     shuffled,
+    signs,
     sparse,
     student_t,
     uniform,
@@ -19,6 +24,7 @@ from .matrices import (
 from .spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum, largest_eigenvalues, matched_noise
 
 __all__ = [
+    "NULLS",
     "ar1",
     "correlated",
     "gaussian",
@@ -30,11 +36,15 @@ __all__ = [
     "largest_eigenvalues",
     "low_rank_plus_noise",
     "matched_noise",
+    "null_matrix",
     "orthogonal",
     "pareto",
     "rademacher",
     "samples",
+    "scaled",
+    "scales",
     "shuffled",
+    "signs",
     "sparse",
     "student_t",
     "uniform",

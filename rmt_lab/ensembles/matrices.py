@@ -8,12 +8,20 @@ All raise ``ValueError`` if a side is not a positive integer or sigma is not pos
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from .._arrays import Array, Rng, as_real, check_shape
+
+Null = Literal["entries", "signs", "scaled"]
+#: What a given matrix can be randomised by: :func:`shuffled`, :func:`signs`, :func:`scaled`.
+NULLS: tuple[Null, ...] = get_args(Null)
+
+_TOLERANCE = 1e-6  # of the standardised rows' mean squares, where scales() stops
+_MOST_ROUNDS = 1000
 
 
 def gaussian(N: int, M: int, sigma: float = 1.0, rng: Rng = None) -> Array:
@@ -259,7 +267,8 @@ def shuffled(W: Any, rng: Rng = None) -> npt.NDArray[Any]:
 
     W is an array or a torch tensor of any shape. Law: Marchenko-Pastur with sigma the standard deviation of the
     entries, plus one eigenvalue when their mean is not zero (theta = |mean| sqrt(N M)) and one for each huge entry. The
-    null that Martin & Mahoney (JMLR 22, 2021) call randomized.
+    null that Martin & Mahoney (JMLR 22, 2021) call randomized. It also destroys the scales of rows and columns: see
+    :func:`signs` and :func:`scaled`, which keep them.
 
     Examples
     --------
@@ -269,6 +278,157 @@ def shuffled(W: Any, rng: Rng = None) -> npt.NDArray[Any]:
     """
     W = as_real(W)
     return np.random.default_rng(rng).permutation(W.ravel()).reshape(W.shape)
+
+
+def signs(W: Any, rng: Rng = None) -> npt.NDArray[Any]:
+    """A given matrix whose entries have random signs: V_ij = +-W_ij, independent, with equal probability.
+
+    W is an array or a torch tensor of any shape. Every |W_ij| stays in its place, and with it the norm of every row and
+    of every column; correlations of the signed entries and a mean that is not zero are gone. Law: that of independent
+    entries with the variance profile W_ij^2, which is not Marchenko-Pastur where rows or columns have unequal norms.
+
+    What it does not destroy: single large entries, rows or columns, and small blocks of large entries.
+
+    Source: Hong, Sheng & Dobriban (2020), arXiv 2012.02985, who flip signs to count the components of data whose noise
+    has unequal variances.
+
+    Examples
+    --------
+    >>> signs([[1, 2], [3, 4]], rng=2)
+    array([[ 1., -2.],
+           [-3., -4.]])
+    """
+    W = as_real(W)
+    return np.where(np.random.default_rng(rng).integers(0, 2, W.shape, dtype=bool), W, -W)
+
+
+def scaled(W: Any, rng: Rng = None) -> Array:
+    """The scaled shuffle of a given matrix: the scales of rows and columns stay, the entries between them are shuffled.
+
+    W_ij = r_i c_j Z_ij with the scales r and c of :func:`scales`. The entries of Z are put in random order, and the
+    result is r_i c_j Z'_ij, in float64. Z has the same entries as before, and r and c are the same; the norms of rows
+    and columns are so on average. Law: that of independent entries with the variances r_i^2 c_j^2, plus one eigenvalue
+    for each huge entry of Z. Entries are shuffled only among rows and columns that are not zero; those stay zero.
+
+    W is an array or a torch tensor of two or more dimensions. A convolution kernel (out, in, window) is taken as its
+    matrix out x (in window): an output has one scale, and an input has one for each position of the window.
+
+    What it does not destroy: single large entries. Unlike :func:`signs` it destroys blocks of large entries.
+
+    Raises
+    ------
+    ValueError
+        If W has fewer than two dimensions, or holds NaN or infinite entries.
+
+    Examples
+    --------
+    >>> W = gaussian(10_000, 3, rng=0) * [1, 2, 3]
+    >>> scaled(W, rng=1).std(axis=0).round(1), shuffled(W, rng=1).std(axis=0).round(1)
+    (array([1., 2., 3.]), array([2.1, 2.2, 2.2]))
+    """
+    W = as_real(W)
+    r, c = scales(W)
+    A = W.reshape(len(W), -1)
+    inner = np.ix_(r > 0, c > 0)
+    Z = _divided(A[inner], r[r > 0], c[c > 0])
+    Z = np.random.default_rng(rng).permutation(Z.ravel()).reshape(Z.shape)
+    Z *= r[r > 0, None]
+    Z *= c[c > 0]
+    V = np.zeros(A.shape)
+    V[inner] = Z
+    return V.reshape(W.shape)
+
+
+def scales(W: Any) -> tuple[Array, Array]:
+    """The scales of rows and columns: r and c such that W_ij / (r_i c_j) has root mean square 1 in each of them.
+
+    Rows and columns are divided by their root mean squares in turn, until the mean squares of all rows are 1 within
+    1e-6; those of the columns are then 1 exactly. On squared entries that is the iteration of Sinkhorn & Knopp. A row
+    or a column of zeros has scale 0 and is left out of all means. c has root mean square 1 where it is not 0.
+
+    If the zeros of W leave no such scales, as in [[1, 0], [1, 1]], the iteration has no limit. It stops after 1000
+    rounds: the rows are then exact, and the columns are not.
+
+    Parameters
+    ----------
+    W : array or torch tensor
+        Of shape (N, M), or a convolution kernel (out, in, window), which is taken as its matrix out x (in window).
+
+    Returns
+    -------
+    r, c : arrays of shape (N,) and (M,)
+
+    Raises
+    ------
+    ValueError
+        If W has fewer than two dimensions, or holds NaN or infinite entries.
+
+    References
+    ----------
+    Sinkhorn & Knopp (1967), Pacific J. Math. 21, 343; Olshen & Rajaratnam (2010), Ann. Statist. 38, 1638.
+
+    Examples
+    --------
+    >>> r, c = scales(np.outer([1, 2, 0], [1, 7]))
+    >>> r.round(3), c.round(3)
+    (array([ 5., 10.,  0.]), array([0.2, 1.4]))
+    """
+    W = as_real(W)
+    if W.ndim < 2:
+        raise ValueError(f"W has shape {W.shape}; rows and columns have scales, so two dimensions or more are allowed")
+    A = W.reshape(len(W), -1)
+    r, c = np.zeros(len(A)), np.zeros(A.shape[1])
+    if W.size == 0:
+        return r, c
+    largest = np.abs(A).max(axis=1)
+    if not np.isfinite(largest).all():
+        raise ValueError(f"W holds {W.size - np.isfinite(W).sum()} NaN or infinite entries of {W.size}")
+    rows, columns = largest > 0, A.any(axis=0)
+    A = A[np.ix_(rows, columns)]
+    # largest entries first, so that no square overflows, and none that matters vanishes
+    left = largest[rows].astype(np.float64)
+    right = (np.abs(A) / left[:, None]).max(axis=0, initial=0.0)
+    squares = _divided(A, left, right) ** 2
+    N, M = squares.shape
+    u, v = np.ones(N), np.ones(M)  # 1 / r^2 and 1 / c^2
+    for _ in range(_MOST_ROUNDS if squares.size else 0):
+        v = N / (u @ squares)
+        mean = squares @ v / M
+        if np.abs(u * mean - 1).max() < _TOLERANCE:
+            break
+        u = 1 / mean
+    inner_r, inner_c = left / np.sqrt(u), right / np.sqrt(v)
+    size = np.sqrt(np.mean(inner_c**2)) if len(inner_c) else 1.0
+    r[rows], c[columns] = inner_r * size, inner_c / size
+    return r, c
+
+
+def null_matrix(W: Any, null: Null, rng: Rng = None) -> npt.NDArray[Any]:
+    """A given matrix randomised by one of :data:`NULLS`: "entries" :func:`shuffled`, "signs", or "scaled".
+
+    Raises
+    ------
+    ValueError
+        If there is no such null, or W has NaN or infinite entries to scale.
+
+    Examples
+    --------
+    >>> null_matrix([[1, 2], [3, 4]], "signs", rng=2)
+    array([[ 1., -2.],
+           [-3., -4.]])
+    """
+    functions: dict[Null, Callable[[Any, Rng], npt.NDArray[Any]]]
+    functions = {"entries": shuffled, "signs": signs, "scaled": scaled}
+    if null not in functions:
+        raise ValueError(f"null={null!r}; allowed are {', '.join(map(repr, NULLS))}")
+    return functions[null](W, rng)
+
+
+def _divided(A: npt.NDArray[Any], r: Array, c: Array) -> Array:
+    """A_ij / (r_i c_j), in float64."""
+    Z = A / r[:, None]
+    Z /= c
+    return np.asarray(Z, dtype=np.float64)
 
 
 def _unit_scale(mu: float) -> float:

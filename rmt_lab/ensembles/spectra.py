@@ -15,7 +15,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 
 from .._arrays import Array, Rng, check_shape
 from ..spectrum import Spectrum
-from .matrices import student_t
+from .matrices import Null, student_t
 
 
 def gaussian_spectrum(N: int, M: int, sigma: float = 1.0, rng: Rng = None) -> Spectrum:
@@ -127,14 +127,22 @@ def largest_eigenvalues(N: int, M: int, draws: int, rng: Rng = None) -> Array:
     return largest / N
 
 
-#: The nulls, and in the words of the title what the values stand above.
+#: The nulls in words, and in the words of the title what the values stand above.
 NULLS = {
     "shuffled entries": "its shuffled entries",
+    "random signs": "its entries with random signs",
+    "shuffled within scales": "its entries shuffled within scales",
     "Gaussian": "Gaussian noise",
     "initialisation": "its initialisation",
     "heavy-tailed, μ = 4": "heavy-tailed noise, μ = 4",
     "heavy-tailed, μ = 3": "heavy-tailed noise, μ = 3",
     "heavy-tailed, μ = 2": "heavy-tailed noise, μ = 2",
+}
+#: Those of them that are made of the layer itself, as ``Layer.null`` calls them.
+OF_LAYER: dict[str, Null] = {
+    "shuffled entries": "entries",
+    "random signs": "signs",
+    "shuffled within scales": "scaled",
 }
 MU = {null: float(null[-1]) if "μ" in null else math.inf for null in NULLS}
 MOST_ENTRIES = 4e6  # of a heavy-tailed matrix, which is made in full: seconds and hundreds of MB beyond

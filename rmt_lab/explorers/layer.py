@@ -13,7 +13,7 @@ import numpy as np
 from .. import atlas
 from ..analysis import analyze, spectral_distance
 from ..atlas import Layer
-from ..ensembles.spectra import MOST_ENTRIES, MU, NULLS, noise_of_seed, scaled_to
+from ..ensembles.spectra import MOST_ENTRIES, MU, NULLS, OF_LAYER, noise_of_seed, scaled_to
 from ..phases import phase
 from ..plotting import style
 from ..plotting.spectra import VIEWS, plot_against, values_seen
@@ -67,18 +67,20 @@ class LayerModel(LayerChoice):
     def nulls(self) -> list[str]:
         """What the present layer can be compared with."""
         layer = self.layer()
-        known = {"shuffled entries": layer.has_shuffled or None, "initialisation": layer.init_std}
+        lacking = {null for null, kind in OF_LAYER.items() if kind not in layer.nulls}
+        if layer.init_std is None:
+            lacking.add("initialisation")
         try:
             s = layer.spectrum
             heavy = s.N * s.M * s.rf <= MOST_ENTRIES
         except _FAILURES:
             heavy = False
-        return [n for n in NULLS if known.get(n, True) is not None and (heavy or MU[n] == math.inf)]
+        return [n for n in NULLS if n not in lacking and (heavy or MU[n] == math.inf)]
 
     def idle(self) -> Collection[str]:
-        """The atlas has the entries shuffled once."""
+        """The atlas has each layer randomised once."""
         idle = ["block"] if self.last_block() == 0 else []
-        return [*idle, "seed"] if self.null == "shuffled entries" and self.model in atlas.names() else idle
+        return [*idle, "seed"] if self.null in OF_LAYER and self.model in atlas.names() else idle
 
     def compute(self) -> Compared | str:
         """Both spectra and their rows; or why there is none."""
@@ -93,8 +95,8 @@ class LayerModel(LayerChoice):
         return Compared(spectrum, null, row, null_row, spectral_distance(spectrum, null) if compared else math.nan)
 
     def _null_of(self, layer: Layer, spectrum: Spectrum) -> Spectrum:
-        if self.null == "shuffled entries" and layer.shuffled:
-            return layer.shuffled
+        if self.null in OF_LAYER:
+            return layer.null(OF_LAYER[self.null])
         s = spectrum
         noise = noise_of_seed(s.N, s.M, s.rf, MU[self.null], self.seed)
         if self.null == "initialisation" and layer.init_std:
@@ -130,10 +132,12 @@ class LayerModel(LayerChoice):
 
     def code(self) -> str:
         """From the layer to the picture and the row."""
-        own, null = self.model not in atlas.names(), "layer.shuffled"
+        own = self.model not in atlas.names()
         if self.null == "initialisation":
             null = f"layer.initialisation(rng={self.seed})"
-        elif self.null != "shuffled entries":
+        elif self.null in OF_LAYER:
+            null = f"layer.null({OF_LAYER[self.null]!r})"
+        else:
             mu = "" if MU[self.null] == math.inf else f"mu={MU[self.null]:g}, "
             null = f"matched_noise(spectrum, {mu}rng={self.seed})"
         lines = ["from rmt_lab import analyze" + ("" if own else ", atlas")]
@@ -189,11 +193,13 @@ def model_over(source: Any) -> type[LayerModel]:
 class LayerExplorer(LayerChoiceExplorer):
     """A layer is more than noise where its spectrum leaves that of its null models, and each null asks something else.
 
-    Shuffled entries keep the entries and lose their order; Gaussian noise keeps shape and norm; heavy-tailed noise adds
-    huge entries without any order; the initialisation is what training began with.
+    Shuffled entries keep the entries and lose their order; random signs keep the size of every entry in its place;
+    entries shuffled within scales keep the scales of rows and columns. Gaussian noise keeps shape and norm;
+    heavy-tailed noise adds huge entries without any order; the initialisation is what training began with.
 
     1. Take the shuffled entries, then Gaussian noise. Do they differ? What does that say about where the tail of the
-       layer is: in the sizes of its entries, or in their order?
+       layer is: in the sizes of its entries, or in their order? Random signs keep large entries in their places: what
+       is still beyond them is correlation.
     2. Predict first: does heavy-tailed noise of index 4, 3 or 2 come nearest to the layer? Check by the distance, then
        by alpha and its number of values. Is that evidence that the entries are heavy-tailed?
     3. Go from block to block, then to another role. Which layers hardly leave their initialisation?

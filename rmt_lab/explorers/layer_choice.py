@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from .. import atlas
 from ..analysis import layers_of
 from ..atlas import Layer
+from ..ensembles.matrices import Null
 from ..spectrum import Spectrum
 from .base import choice, number
 from .idle import IdleExplorer, IdleModel
@@ -35,30 +36,28 @@ def atlas_layers(name: str) -> Layers:
 
 
 def source_layers(source: Any) -> Callable[[int], Layers]:
-    """The layers of anything :func:`rmt_lab.analyze` takes, for a seed that their entries are shuffled from.
+    """The layers of anything :func:`rmt_lab.analyze` takes, for a seed that their nulls are drawn from.
 
     The source is read once for the names, and each matrix when its layer is shown; none is kept.
     """
     source = list(source) if isinstance(source, Iterator) else source
-    known: list[tuple[tuple[int, str, str, str], bool]] = []
+    known: list[tuple[tuple[int, str, str, str], tuple[Null, ...]]] = []
     for x in layers_of(source):
-        known.append(((x.layer_id, x.name, x.longname, x.layer_type), x.has_shuffled))
+        known.append(((x.layer_id, x.name, x.longname, x.layer_type), x.nulls))
         del x  # and its matrix, before the next one is read
 
     @lru_cache(maxsize=64)
     def spectrum(layer_id: int, name: str) -> Spectrum:
         return replace(next(layers_of(source, [layer_id])).spectrum, name=name)
 
-    def shuffled(layer_id: int, seed: int) -> Spectrum:
-        found = next(layers_of(source, [layer_id], rng=seed)).shuffled
-        assert found is not None  # has_shuffled said so
-        return found
+    def null(layer_id: int, kind: Null, seed: int) -> Spectrum:
+        return next(layers_of(source, [layer_id], rng=seed)).null(kind)
 
     @lru_cache(maxsize=2)
     def layers(seed: int) -> Layers:
         return by_role(
-            Layer(*look, partial(spectrum, *look[:2]), partial(shuffled, look[0], seed) if weights else None)
-            for look, weights in known
+            Layer(*look, partial(spectrum, *look[:2]), {kind: partial(null, look[0], kind, seed) for kind in nulls})
+            for look, nulls in known
         )
 
     return layers

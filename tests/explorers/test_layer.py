@@ -15,7 +15,7 @@ from rmt_lab import MarchenkoPastur, Spectrum, analyze, atlas
 from rmt_lab.analysis import spectral_distance
 from rmt_lab.atlas import Layer
 from rmt_lab.ensembles import matched_noise, student_t
-from rmt_lab.ensembles.spectra import NULLS, noise_of_seed
+from rmt_lab.ensembles.spectra import NULLS, OF_LAYER, noise_of_seed
 from rmt_lab.explorers import LayerExplorer, layer_choice
 from rmt_lab.explorers.layer import LayerModel
 from rmt_lab.plotting import plot_against, style
@@ -96,13 +96,13 @@ def test_the_sentence_is_the_layers_row_of_the_table(name):
 
 
 def test_nulls_are_offered_where_they_exist():
-    gaussian = ["shuffled entries", "Gaussian"]
+    gaussian = [*OF_LAYER, "Gaussian"]
     everything = list(NULLS)
     assert LayerModel().nulls() == everything
     embedding = LayerModel(role="embedding")
     assert embedding.nulls() == [*gaussian, "initialisation"]  # twelve million entries are too many to draw
     bare = LayerExplorer([atlas.load("minilm")["block 3 query"].spectrum])
-    assert bare.model.nulls() == [n for n in NULLS if n not in ("shuffled entries", "initialisation")]
+    assert bare.model.nulls() == [n for n in NULLS if n not in (*OF_LAYER, "initialisation")]
     assert bare.model.null == bare.controls["null"].value == "Gaussian"
     bare.model.update({"model": "minilm", "role": "query"})
     assert bare.controls["null"].options == tuple(everything)
