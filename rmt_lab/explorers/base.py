@@ -37,7 +37,7 @@ controls, in that order; four methods say what is shown::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from traitlets import All, Bool, Enum, Float, HasTraits, Int, TraitType, Unicode, observe
@@ -112,6 +112,10 @@ class Model(HasTraits):
     def code(self) -> str:
         """Lines that make the same figure with the library alone."""
         raise NotImplementedError
+
+    def idle(self) -> Collection[str]:
+        """Parameters that do nothing in the present state, and are greyed out; ``"seed"`` for a new sample."""
+        return ()
 
     @property
     def result(self) -> Any:

@@ -12,8 +12,8 @@ from ..analysis import layers_of
 from ..atlas import Layer
 from ..ensembles.matrices import Null
 from ..spectrum import Spectrum
-from .base import choice, number
-from .idle import IdleExplorer, IdleModel
+from .base import Model, choice, number
+from .view import Explorer
 
 MOST_BLOCKS = 1000
 
@@ -63,7 +63,7 @@ def source_layers(source: Any) -> Callable[[int], Layers]:
     return layers
 
 
-class LayerChoice(IdleModel):
+class LayerChoice(Model):
     """A layer by model, role and block; a block beyond the last one means the last one.
 
     Blocks are counted among the layers of one role, because some models have none that are called so.
@@ -98,7 +98,7 @@ class LayerChoice(IdleModel):
         return len(self.layers()[self.role]) - 1
 
 
-class LayerChoiceExplorer(IdleExplorer):
+class LayerChoiceExplorer(Explorer):
     """An explorer whose lists and whose block slider follow the model and the role."""
 
     model: LayerChoice

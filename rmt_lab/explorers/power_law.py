@@ -19,8 +19,8 @@ from ..plotting.tails import FIGSIZE, Choice, beside, plot_choice
 from ..tails.power_law import PowerLawFit, fit_power_law
 from ..tails.search import Scan
 from ..tails.truncated import TruncatedPowerLawFit
-from .base import choice, number, switch
-from .idle import IdleExplorer, IdleModel
+from .base import Model, choice, number, switch
+from .view import Explorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,7 +45,7 @@ LAYERS = {
 }
 
 
-class PowerLawModel(IdleModel):
+class PowerLawModel(Model):
     """A sample and the size of its tail."""
 
     data = choice([*WITH_ALPHA, *WITHOUT_ALPHA, *LAYERS], "values")
@@ -166,7 +166,7 @@ def _searched(data: str, n: int, alpha: float, seed: int) -> tuple[PowerLawFit, 
     return chosen, chosen.scan()
 
 
-class PowerLawExplorer(IdleExplorer):
+class PowerLawExplorer(Explorer):
     """A power law is fitted to a tail, and the tail begins where somebody says so: xmin decides what alpha is.
 
     The button "evidence" computes what is too slow for a slider: bootstrap error bars, goodness of fit, four rivals.

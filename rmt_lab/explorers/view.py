@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Callable
 from html import escape
 from typing import Any, ClassVar
@@ -13,13 +14,13 @@ from matplotlib.figure import Figure
 
 from .base import Code, Model
 from .png import png
-from .slider import box_and_slider
 
 INCH = 90  # CSS pixels of an inch of the figure: 720 for a width of 8
 DPI = 2 * INCH  # twice as many in the picture, for a projector
 
 _CELL = 352  # CSS pixels: two controls side by side over the picture
 _LABEL = {"description_width": "140px"}
+_BOX, _SLIDER = "222px", "126px"  # widths of a number box and of the slider beside it
 _SENTENCE = '<div role="status" aria-live="polite" style="font-size: 16px; line-height: 1.35; min-height: 6.75em">'
 
 
@@ -93,7 +94,17 @@ class Explorer(widgets.VBox):
         return dict(bundle or {}) | data
 
     def _show(self, _: Any = None) -> None:
-        """Picture and sentence of the present parameters, once for each set of them."""
+        """Picture and sentence of the present parameters; what does nothing at present is greyed out."""
+        self._redraw()
+        idle = self.model.idle()
+        for name in self.model.controls():
+            self.controls[name].disabled = name in idle
+            if f"{name} box" in self.controls:
+                self.controls[f"{name} box"].disabled = name in idle
+        self.buttons["new sample"].disabled = "seed" in idle
+
+    def _redraw(self) -> None:
+        """Picture and sentence, once for each set of parameters."""
         parameters = self.model.parameters()
         if self._busy or parameters == self._shown:
             return
@@ -143,3 +154,43 @@ class Explorer(widgets.VBox):
         traitlets.link((self.model, name), (widget, "value"))
         self.controls[name] = widget
         return widget
+
+
+def box_and_slider(model: Model, name: str) -> tuple[Any, Any]:
+    """The two widgets of a parameter, linked with it. The label is the box's, which a screen reader can name.
+
+    In the browser a slider shows the step nearest to its value, and reports that step as if it had been moved there. So
+    it is heeded only when it comes to another step than that of the model's value: 768 typed into the box stays 768.
+    """
+    trait: Any = model.traits()[name]
+    control, value = model.controls()[name], getattr(model, name)
+    whole, log, step = isinstance(trait, traitlets.Int), control["log"], control["step"]
+    low, high = (math.log10(trait.min), math.log10(trait.max)) if log else (trait.min, trait.max)
+    box = (widgets.BoundedIntText if whole else widgets.BoundedFloatText)(
+        value, min=trait.min, max=trait.max, step=1 if log else step, description=control["label"], style=_LABEL,
+        layout={"width": _BOX},
+    )  # fmt: skip
+    kind = widgets.FloatLogSlider if log else widgets.IntSlider if whole else widgets.FloatSlider
+    slider = kind(
+        value, min=low, max=high, step=step, readout=False, tooltip=control["label"], layout={"width": _SLIDER}
+    )
+
+    def nearest_step(x: float) -> float:
+        steps = math.floor(((math.log10(x) if log else x) - low) / step + 0.5)
+        return min(low + steps * step, high)
+
+    def same_step() -> bool:
+        return math.isclose(nearest_step(slider.value), nearest_step(getattr(model, name)), abs_tol=1e-9)
+
+    def moved(change: Any) -> None:
+        if not same_step():
+            setattr(model, name, round(change.new) if whole else round(change.new, 9))
+
+    def follow(change: Any) -> None:
+        if not same_step():
+            slider.value = float(change.new) if log else change.new
+
+    slider.observe(moved, "value")
+    model.observe(follow, name)
+    traitlets.link((model, name), (box, "value"))
+    return box, slider
