@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready
+# two at a time; what a file makes for all its tests is made once
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 BINDER = .venv-binder
 # two BLAS threads on a busy machine wait for each other ten times as long as one works
 export OPENBLAS_NUM_THREADS = 1
 export OMP_NUM_THREADS = 1
 
-.PHONY: lab explorers test demo bench lint notebooks handout badges binder clean
+.PHONY: lab explorers test check demo bench lint notebooks handout badges binder clean
 
 # without root_dir JupyterLab sees the folder of the notebook only, and no picture beside it
 lab: $(READY)  ## JupyterLab, opened on the first notebook
@@ -18,9 +20,12 @@ explorers: $(READY)  ## the explorers in tabs, as a web page without a notebook 
 	$(BIN)/voila scripts/explorers.ipynb
 
 test: $(READY) lint  ## every test: library, doctests, notebooks, and the browser if chromium is there
-	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest -p no:cacheprovider --nbval --nbval-current-env \
-		--nbval-sanitize-with=tests/nbval_sanitize.cfg --nbval-cell-timeout=120 notebooks
+	$(PYTEST)
+	$(PYTEST) -p no:cacheprovider --nbval --nbval-current-env \
+		--nbval-sanitize-with=tests/notebooks/nbval_sanitize.cfg --nbval-cell-timeout=120 notebooks
+
+check: $(READY) lint  ## while at work: lint, types, doctests and the fast tests, in less than two minutes
+	$(PYTEST) -m "not slow and not browser and not binder"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,13 +38,17 @@ class Run(NamedTuple):
     cells: list[Any]
 
 
-def run(path: Path, python: Path | str = sys.executable) -> Run:
-    """Run a notebook from top to bottom under some interpreter; a cell that fails raises CellExecutionError."""
-    return asyncio.run(_run(path, python))
+def run(path: Path, python: Path | str = sys.executable, more: Sequence[str] = ()) -> Run:
+    """Run a notebook from top to bottom under some interpreter, and then more cells of code.
+
+    A cell that fails raises CellExecutionError.
+    """
+    return asyncio.run(_run(path, python, more))
 
 
-async def _run(path: Path, python: Path | str) -> Run:
+async def _run(path: Path, python: Path | str, more: Sequence[str]) -> Run:
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells += [nbformat.v4.new_code_cell(source) for source in more]
     argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder) / "measured" / "kernel.json"

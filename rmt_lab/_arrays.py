@@ -20,6 +20,8 @@ def as_numpy(values: Any) -> Matrix:
     A torch tensor is detached and brought to the CPU; bfloat16, which numpy has not, is widened to float32. Masked
     entries become NaN. What was given is never changed.
     """
+    if type(values) is np.ndarray and values.dtype == np.float64:  # the usual case, and a fit takes 0.2 ms
+        return values
     if hasattr(values, "detach"):  # a torch tensor, told by its methods so that torch is never imported here
         values = values.detach().cpu()
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
@@ -61,7 +63,7 @@ def as_values(x: Any, name: str = "x") -> Array:
     """
     if isinstance(x, np.ma.MaskedArray):
         x = x.compressed() if x.ndim == 1 else x
-    array = np.asarray(as_real(x, name), dtype=np.float64)
+    array = as_real(x, name).astype(np.float64, copy=False)
     if array.ndim != 1:
         raise ValueError(
             f"{name} has shape {array.shape}; values of one dimension are allowed. "

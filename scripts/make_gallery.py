@@ -57,7 +57,9 @@ def main() -> None:
         title.set_in_layout(False)  # it reaches over the whole row
     legend(fig)
     FILE.parent.mkdir(exist_ok=True)
-    fig.savefig(FILE, dpi=100, metadata={"Software": None})
+    titles = "; ".join(" ".join(ax.get_title("left").split()) for ax in fig.axes)
+    words = f"Histograms of random matrices' spectra over their laws, {len(fig.axes)} panels. {titles}."
+    fig.savefig(FILE, dpi=100, metadata={"Software": None, "Description": words})
 
 
 def legend(fig: Figure) -> None:

@@ -126,6 +126,7 @@ def test_rounding_the_singular_values_hardly_moves_alpha():
         assert fit_power_law(spectrum * noise).alpha == pytest.approx(fit_power_law(spectrum).alpha, abs=0.02)
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_page_is_printed_by_its_code():
     result = doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert result.attempted > 15
@@ -191,6 +192,7 @@ def test_a_file_that_is_none(folder):
         trainings.load("bad")
 
 
+@pytest.mark.slow
 def test_the_script_records_what_torch_has(folder, monkeypatch, capsys):
     """A tiny training, with the script's own functions: first and last spectra are the model's own."""
     torch = pytest.importorskip("torch")

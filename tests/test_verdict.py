@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import Rivals, fit_power_law
-from rmt_lab.verdict import RULES, Verdict, noise_p, verdict
-
-pytest.importorskip("powerlaw")
+from rmt_lab.verdict import RULES, Verdict, _heaviest, noise_p, verdict
 
 
 def layer(tail, N=800, bulk=100, seed=0):
@@ -19,6 +18,7 @@ def layer(tail, N=800, bulk=100, seed=0):
 
 
 def judge(spectrum, **kwargs):
+    pytest.importorskip("powerlaw")
     return verdict(fit_power_law(spectrum.eigenvalues, **kwargs), spectrum, n=200, rng=0)
 
 
@@ -73,6 +73,7 @@ def test_a_tail_that_ends_has_a_better_rival():
 
 
 def test_what_is_reported():
+    pytest.importorskip("powerlaw")
     spectrum = layer(pareto(100, 2.5))
     fit = fit_power_law(spectrum.eigenvalues)
     v = verdict(fit, spectrum, n=50, rng=0)
@@ -88,7 +89,51 @@ def test_every_word_has_its_rule():
 
 
 def test_other_noise_can_stand_in_for_gaussian_noise():
+    pytest.importorskip("powerlaw")
     spectrum = layer(pareto(100, 2.5))
     fit = fit_power_law(spectrum.eigenvalues)
     same = [layer(pareto(100, 2.5, seed)) for seed in range(1, 9)]
     assert verdict(fit, spectrum, null=same, n=20, rng=0).verdict == "noise"  # no heavier than its like
+
+
+# --- against noise ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_heaviest_acceptable_tail_is_that_of_the_fits_scan(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.lognormal(size=300) if seed % 2 else gaussian_spectrum(90, 60, rng=rng).eigenvalues
+    scan = fit_power_law(x).scan()
+    assert _heaviest(np.sort(x)) == scan.alphas[scan.Ds * np.sqrt(scan.n_tails) <= 0.69].min()
+
+
+def test_noise_p_of_noise_is_uniform():
+    rng = np.random.default_rng(5)
+    p = []
+    for _ in range(150):
+        noise = gaussian_spectrum(96, 48, sigma=rng.lognormal(), rng=rng)
+        p.append(noise_p(fit_power_law(noise.eigenvalues), noise))
+    assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_a_heavy_tail_is_not_noise():
+    rng = np.random.default_rng(0)
+    x = np.sort(np.r_[gaussian_spectrum(400, 60, rng=rng).eigenvalues, 2 * pareto(40, 2.5, rng)])
+    layer = Spectrum(np.sqrt(400 * x), 400, 100)
+    assert noise_p(fit_power_law(x), layer) == pytest.approx(0.001)
+
+
+def test_other_noise_can_be_given_and_slices_are_pooled():
+    rng = np.random.default_rng(0)
+    layer = gaussian_spectrum(60, 30, rng=rng)
+    fit = fit_power_law(layer.eigenvalues)
+    null = [gaussian_spectrum(60, 30, rng=rng) for _ in range(9)]
+    as_heavy = sum(_heaviest(s.eigenvalues) <= _heaviest(fit.x) for s in null)
+    assert noise_p(fit, layer, null=null) == pytest.approx((1 + as_heavy) / 10)
+    pooled = Spectrum(np.r_[layer.singular_values, null[0].singular_values], 60, 30, rf=2)
+    assert 0 < noise_p(fit_power_law(pooled.eigenvalues), pooled, n=19) <= 1
+
+
+def test_noise_of_no_spectra():
+    with pytest.raises(ValueError, match="at least one spectrum to compare with"):
+        noise_p(fit_power_law([1.0, 2.0, 4.0, 5.0]), gaussian_spectrum(4, 4, rng=0), null=[])

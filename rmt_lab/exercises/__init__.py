@@ -40,9 +40,9 @@ and a markdown cell, tagged ``solution``, with a folded, complete solution that 
     A sentence on why.
     </details>
 
-``tests/test_exercises.py`` runs every solution after its notebook's own cells, and every mistake, through its check,
-and holds that no feedback on a mistake names the right value. A notebook ends with ``progress("02")``. Folded answers
-to questions that are not checked carry the tag ``answers``.
+``tests/notebooks/test_execution.py`` runs every solution after its notebook's own cells, and every mistake, through
+its check, and holds that no feedback on a mistake names the right value. A notebook ends with ``progress("02")``.
+Folded answers to questions that are not checked carry the tag ``answers``.
 """
 
 from __future__ import annotations

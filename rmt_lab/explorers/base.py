@@ -31,7 +31,7 @@ controls, in that order; four methods say what is shown::
 * ``self.result`` is what ``compute`` returned for the present parameters, computed once.
 * Draw random numbers in a module-level function of the seed and the sizes under ``functools.lru_cache(maxsize=2)``, so
   that a slider transforms them instead of drawing others.
-* Put the explorer's name into ``explorers/__init__.py``: ``tests/test_explorers_base.py`` then holds it to what every
+* Put the explorer's name into ``explorers/__init__.py``: ``tests/explorers/test_base.py`` then holds it to what every
   explorer promises (every pair of extremes, presets, 200 updates, its own code), the browser test to its keyboard.
 """
 

@@ -338,7 +338,7 @@ def plot_choice(found: Choice, truncated: bool = True, alpha: float | None = Non
     --------
     >>> from matplotlib.figure import Figure
     >>> from rmt_lab.ensembles.samples import pareto
-    >>> fig = plot_choice(choose(pareto(1000, 2.5, rng=0), 100), fig=Figure())
+    >>> fig = plot_choice(choose(pareto(1000, 2.5, rng=0), 100), fig=Figure((8, 6)))
     >>> fig.axes[0].get_title("left")
     'By hand α = 2.47 ± 0.15, by the smallest D α = 2.55 ± 0.07'
     """

@@ -1,20 +1,25 @@
 """A tail and its power law: the search for where it begins, its error bars, its rivals, and values beyond it."""
 
 from .bootstrap import Interval, interval, p_value
+from .farms import WindowedAlpha, windowed_alpha
 from .fingers import FingerFit, fix_fingers
 from .hill import hill, hill_curve
 from .outliers import Outliers, find_outliers
 from .power_law import PowerLawFit, fit_power_law
 from .rivals import Rivals, compare
+from .spectral import PopulationAlpha, TailTest, population_alpha, tail_test
 from .truncated import TruncatedPowerLawFit, fit_truncated_power_law
 
 __all__ = [
     "FingerFit",
     "Interval",
     "Outliers",
+    "PopulationAlpha",
     "PowerLawFit",
     "Rivals",
+    "TailTest",
     "TruncatedPowerLawFit",
+    "WindowedAlpha",
     "compare",
     "find_outliers",
     "fit_power_law",
@@ -24,4 +29,7 @@ __all__ = [
     "hill_curve",
     "interval",
     "p_value",
+    "population_alpha",
+    "tail_test",
+    "windowed_alpha",
 ]

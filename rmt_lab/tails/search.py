@@ -62,7 +62,9 @@ class Tails:
         n = len(x)
         with np.errstate(over="ignore"):
             gaps = np.diff(x) / x[:-1]
-        steps = np.where(gaps < np.inf, np.log1p(gaps), np.diff(np.log(x)))
+        steps = np.log1p(gaps)
+        if not np.isfinite(steps.max(initial=0.0)):  # neighbours more than 308 decades apart
+            steps = np.where(gaps < np.inf, steps, np.diff(np.log(x)))
         # sum_j ln(x_j/x_i), built from the gaps upward: all terms positive, so short tails lose no digits
         logs = np.cumsum((steps * np.arange(n - 1, 0, -1))[::-1])[::-1]
         with np.errstate(divide="ignore"):
@@ -118,6 +120,8 @@ def log_ratio(x: Array, x0: Any) -> Array:
     """
     with np.errstate(over="ignore", under="ignore"):
         ratio = x / x0
+    if ratio.min(initial=1.0) > 1e-300 and ratio.max(initial=1.0) < np.inf:
+        return np.asarray(np.log(ratio))
     fits = (ratio > 1e-300) & (ratio < np.inf)
     values: Array = np.where(fits, np.log(np.where(fits, ratio, 1.0)), np.log(x) - np.log(x0))
     return values
