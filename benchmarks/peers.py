@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import platformdirs
+from rmt_lab._files import cache_folder
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "weightwatcher-requirements.txt"
@@ -34,7 +34,7 @@ def weightwatcher_python(given: Path | None = None) -> Path:
         if found.stdout.strip() != "0.7.7":
             raise SystemExit(f"{given} has weightwatcher {found.stdout.strip() or 'not installed'}; 0.7.7 is needed")
         return given
-    folder = Path(platformdirs.user_cache_dir("rmt_lab")) / "weightwatcher"
+    folder = cache_folder("weightwatcher")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "installed.txt"
     wanted = REQUIREMENTS.read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from numbers import Integral
 from typing import Any
@@ -21,7 +21,7 @@ from .bulk import BulkFit, fit_bulk
 from .ensembles.matrices import NULLS, Null, null_matrix
 from .spectrum import Spectrum
 from .tails import fingers
-from .tails.fingers import RULES, FingerFit, Rule, check_finger_options
+from .tails.fingers import FingerFit, Rule, check_finger_options
 from .verdict import verdict as judge
 from .weights.read import iter_weights, select_layers
 
@@ -48,7 +48,8 @@ _BULK = {
 }  # by the attribute of the BulkFit
 _RANDOM = [*(f"rand_{c}" for c in _BULK), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
-_FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)  # of a layer
+#: What is wrong with a layer, not with the code: such errors end up in the layer's row.
+LAYER_FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)
 
 
 @dataclass(frozen=True)
@@ -78,31 +79,35 @@ class Options:
     rng: int = 0
 
     def __post_init__(self) -> None:
-        if self.fix_fingers is not None and self.fix_fingers not in RULES:
-            raise ValueError(f"fix_fingers={self.fix_fingers!r}; allowed are None, {', '.join(map(repr, RULES))}")
-        check_finger_options(self.fix_fingers, self.max_fingers, self.finger_thresh)
+        check_finger_options(self.fix_fingers, self.max_fingers, self.finger_thresh, name="fix_fingers")
         is_bool = isinstance(self.randomize, bool | np.bool_)
         if not (is_bool or (isinstance(self.randomize, str) and self.randomize in NULLS)):
             raise ValueError(f"randomize={self.randomize!r}; allowed are False, True, {', '.join(map(repr, NULLS))}")
         for name in ("verdict", "split_qkv"):
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise TypeError(f"{name}={getattr(self, name)!r}; allowed are True and False")
-        for name, why in (("min_evals", "a power law needs at least 2 eigenvalues"), ("min_tail", "a tail, too")):
+        for name, why in (
+            ("min_evals", "a power law needs at least 2 eigenvalues"),
+            ("min_tail", "a tail has at least 2 eigenvalues"),
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name}={value!r}; a whole number is allowed")
             if value < 2:
                 raise ValueError(f"{name}={value}; {why}")
         if isinstance(self.rng, bool) or not isinstance(self.rng, Integral) or self.rng < 0:
-            raise ValueError(f"rng={self.rng!r}; a seed is a whole number >= 0")
+            raise ValueError(f"rng={self.rng!r}; a seed (a whole number >= 0), a Generator and None are allowed")
         # plain types, so that the settings survive JSON
         plain: dict[str, Any] = {name: bool(getattr(self, name)) for name in ("verdict", "split_qkv")}
         plain["randomize"] = (NULLS[0] if self.randomize else False) if is_bool else str(self.randomize)
         plain |= {name: int(getattr(self, name)) for name in ("min_evals", "min_tail", "max_fingers", "rng")}
         plain["finger_thresh"] = float(self.finger_thresh)
         if self.layers is not None:
-            given = [self.layers] if isinstance(self.layers, int | str | np.integer) else self.layers
-            plain["layers"] = [int(x) if isinstance(x, np.integer) else x for x in given]
+            given = self.layers if isinstance(self.layers, list | tuple) else [self.layers]
+            if any(isinstance(x, bool) or not isinstance(x, Integral | str) for x in given):
+                raise TypeError(f"layers={self.layers!r}; layer ids (int) and names or roles (str) are allowed")
+            plain["layers"] = [str(x) if isinstance(x, str) else int(x) for x in given]
+        plain["fix_fingers"] = None if self.fix_fingers is None else str(self.fix_fingers)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
 
@@ -127,9 +132,9 @@ def analyze(
     n_jobs: int = 1,
     rng: np.random.Generator | int | None = 0,
 ) -> pd.DataFrame:
-    """One row a layer: the power law of its tail, its norms, and its bulk against Marchenko-Pastur noise.
+    """One row per layer: the power law of its tail, its norms, and its bulk against Marchenko-Pastur noise.
 
-    Columns that WeightWatcher also has bear its names. ``alpha, D, sigma, xmin, xmax, num_pl_spikes`` alt_text the
+    Columns that WeightWatcher also has bear its names. ``alpha, D, sigma, xmin, xmax, num_pl_spikes`` describe the
     accepted fit, ``raw_alpha`` the one before fingers were fixed; ``alpha_weighted = raw_alpha * log10(spectral_norm)``
     and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. ``clipping`` says of a
     layer that lost fingers whether that made the power law a "better fit" or alpha "only smaller", by ``D_sqrt_n``
@@ -146,7 +151,8 @@ def analyze(
     ----------
     source
         Anything :func:`rmt_lab.iter_weights` takes (a torch module, a state dict, a checkpoint file or folder, a hub
-        name), a name of :func:`rmt_lab.atlas.names`, or an iterable of :class:`Spectrum`.
+        name), a name of :func:`rmt_lab.atlas.names`, or a list, tuple or iterator of
+        :class:`Spectrum`.
     fix_fingers : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
         See :func:`rmt_lab.fix_fingers`.
     randomize : bool or {"entries", "signs", "scaled"}
@@ -206,11 +212,15 @@ def analyze(
     0  block 0 query   2.46       2.46            0
     1  block 1 query   2.89       2.89            0
     """
-    seed = rng if isinstance(rng, Integral) else int(np.random.default_rng(rng).integers(2**63))
-    one = isinstance(layers, int | str | np.integer)
-    chosen: Any = layers if layers is None or one else list(layers)  # type: ignore[arg-type]
+    if rng is None or isinstance(rng, np.random.Generator):
+        rng = int(np.random.default_rng(rng).integers(2**63))
+    chosen: Any = layers
+    if isinstance(layers, Iterable) and not isinstance(layers, str | bytes):
+        chosen = list(layers)  # an iterator is read once
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
+        raise ValueError(f"n_jobs={n_jobs!r}; a number of threads is allowed, or -1 for one per core")
     options = Options(
-        fix_fingers, randomize, verdict, chosen, split_qkv, min_evals, min_tail, max_fingers, finger_thresh, seed
+        fix_fingers, randomize, verdict, chosen, split_qkv, min_evals, min_tail, max_fingers, finger_thresh, rng
     )
     if options.verdict and importlib.util.find_spec("powerlaw") is None:  # say it now rather than once a layer
         raise ImportError('verdict=True needs the package powerlaw: pip install "rmt-lab[rivals]"')
@@ -262,7 +272,7 @@ def layers_of(
             raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
         for w in weights:
             nulls = {kind: partial(_null, w.matrix, kind, rng, w.layer_id) for kind in NULLS}
-            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix), nulls)
+            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix, name=w.name), nulls)
             del w, nulls  # before the next matrix is read
 
 
@@ -295,13 +305,13 @@ def _spectra(spectra: Iterable[Spectrum]) -> list[Layer]:
         if not isinstance(s, Spectrum):
             raise TypeError(f"source holds {type(s).__name__}; an iterable of Spectrum holds nothing else")
         name = s.name or f"spectrum {i}"
-        found.append(Layer(i, name, name, "spectrum", s))
+        found.append(Layer(i, name, name, "spectrum", s if s.name else replace(s, name=name)))
     return found
 
 
 def _is_iterable_of_spectra(source: Any) -> bool:
     if isinstance(source, (list, tuple)):
-        return all(isinstance(x, Spectrum) for x in source)
+        return bool(source) and all(isinstance(x, Spectrum) for x in source)
     return isinstance(source, Iterator)
 
 
@@ -348,7 +358,7 @@ def _row(layer: Layer, options: Options) -> dict[str, Any]:
             figures |= asdict(judge(tail.fit, s, rng=_stream(options.rng, layer.layer_id)))
         row["warning"] = "over-trained" if figures["alpha"] < 2 else "under-trained" if figures["alpha"] > 6 else ""
         return row | figures
-    except _FAULTS as error:  # the boundary: one broken layer never stops the others; a bug does
+    except LAYER_FAULTS as error:  # the boundary: one broken layer never stops the others; a bug does
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return row | {"status": f"failed: {what}"}
 

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rmt-lab",
-        description="Random matrix theory for deep networks: one row a layer, against noise.",
+        description="Random matrix theory for deep networks: one row per layer, against noise.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -66,11 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         help="also each layer randomised so: its entries shuffled (as by --randomize), its "
         "signs flipped at random, or its entries shuffled within the scales of rows and columns",
     )
-    p.add_argument("--verdict", action="store_true", help="also judge each power law in a word; a second a layer")
+    p.add_argument(
+        "--verdict", action="store_true", help="also judge each power law in a word; about a second per layer"
+    )
     p.add_argument("--split-qkv", action="store_true", help="split fused query-key-value matrices in three")
     p.add_argument("--layers", nargs="+", metavar="LAYER", help="only these: ids, names, roles or parts of long names")
     p.add_argument("--out", type=Path, metavar="FILE.csv", help="write the whole table")
-    p.add_argument("--plots", type=Path, metavar="DIR", help="write a figure a layer")
+    p.add_argument("--plots", type=Path, metavar="DIR", help="write one figure per layer")
     p.add_argument("--json", action="store_true", help="print JSON instead of a table")
     p.set_defaults(command=_analyze)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import atlas
+from ._files import written_whole
 from .analysis import analyze
 from .ensembles.spectra import gaussian_spectrum
 from .plotting import alt_text, plot_alphas, plot_layer_grid
@@ -44,7 +45,8 @@ def demo(folder: Path) -> dict[str, pd.DataFrame]:
         print(f"\n{name}: {model.provenance['model']} ({model.provenance['note']})\n")
         print(table(details))
         print(f"\n{summary(details)}")
-        details.to_csv(folder / f"{name}.csv", index=False)
+        with written_whole(folder / f"{name}.csv") as file:
+            file.write(details.to_csv(index=False).encode())
 
     print(f"\nFigures in {folder}:")
     minilm = atlas.load("minilm")

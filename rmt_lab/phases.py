@@ -25,7 +25,7 @@ slices of a convolution kernel are pooled, n is that of one slice and the bound 
     bulk+spikes    close bulk, spikes, a clear one
     bulk-decay     no close bulk, spikes, no heavy tail
     heavy-tailed   no exact bulk, a heavy tail, a power law
-    rank-collapse  zeros; the other findings would alt_text what is left, and are not asked for
+    rank-collapse  zeros; the other findings would describe what is left, and are not asked for
 
 Two phases at once are a conflict: a noise bulk and a heavy tail, for one, which entries of tail index 2 to 4 have in
 theory. None at all happens too: a bulk that is not noise, with nothing beyond it. Both are "undecided".

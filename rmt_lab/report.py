@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ._files import written_whole
 from .analysis import Options, layers_of
 from .plotting import alt_text
 from .plotting.spectra import plot_spectrum
@@ -94,4 +95,5 @@ def new_canvas(width: float = 8, height: float = 5) -> Figure:
 
 def save_figure(figure: Any, path: Path, dpi: float = 150) -> None:
     """Write a figure as PNG, with its words in the file's ``Description`` text."""
-    figure.savefig(path, dpi=dpi, metadata={"Description": alt_text(figure)})
+    with written_whole(path) as file:
+        figure.savefig(file, format="png", dpi=dpi, metadata={"Description": alt_text(figure)})

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import platform
 import sysconfig
 import time
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from rmt_lab._files import write_record
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.trainings import checksum
 from rmt_lab.weights import iter_weights
@@ -150,8 +150,7 @@ def train(name: str, run: Run) -> GPT2LMHeadModel:
         "minutes": round((time.time() - start) / 60, 1),
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    record_bytes = np.frombuffer(json.dumps(record).encode(), np.uint8)
-    np.savez_compressed(FOLDER / f"{name}.npz", **figures, record=record_bytes)
+    write_record(FOLDER / f"{name}.npz", record, **figures)
     return model
 
 

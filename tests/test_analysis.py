@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers, trainings
+from rmt_lab.tails.bootstrap import METHODS, interval
 from rmt_lab.tails.fingers import RULES
 from rmt_lab.weights import WeightMatrix
 
@@ -209,9 +210,10 @@ def test_layers_are_selected_by_id_name_and_role():
         {"fix_fingers": "clip_xmax", "layers": ["query", np.int64(3)], "min_tail": 20},
         {"randomize": True, "rng": 5, "min_evals": np.int64(12), "layers": 1},
         {"fix_fingers": "outliers", "max_fingers": 3, "randomize": True, "rng": np.random.default_rng(8)},
+        {"fix_fingers": np.str_("xmin_peak"), "layers": (np.str_("query"), 1)},
         {"rng": None, "randomize": True, "finger_thresh": np.float32(0.5), "layers": iter(["key"])},
     ],
-    ids=["selected", "seeded", "a generator", "any"],
+    ids=["selected", "seeded", "a generator", "texts of numpy", "any"],
 )
 def test_a_tables_options_make_it_again_even_after_json(options):
     details = analyze(state(), **options)
@@ -256,9 +258,10 @@ def test_a_bug_raises_and_a_layers_fault_does_not(monkeypatch):
             analyze(state())
 
 
-def test_the_names_of_the_rules_are_written_down_once():
+def test_the_names_of_rules_and_methods_are_written_down_once():
     for text in (analyze.__doc__, fix_fingers.__doc__):
         assert "{" + ", ".join(f'"{rule}"' for rule in RULES) + "} or None" in text
+    assert "{" + ", ".join(f'"{method}"' for method in METHODS) + "}" in interval.__doc__
 
 
 def test_attrs_record_how_the_table_was_made():
@@ -296,6 +299,15 @@ def test_nothing_is_printed_or_warned(capfd):
         ({"finger_thresh": float("nan")}, ValueError, "finger_thresh=nan"),
         ({"randomize": "yes"}, ValueError, "randomize='yes'; allowed are False, True, 'entries'"),
         ({"rng": -1}, ValueError, "rng=-1"),
+        ({"rng": "0"}, ValueError, "rng='0'"),
+        ({"rng": 1.5}, ValueError, "rng=1.5"),
+        ({"layers": 1.5}, TypeError, "layers=1.5"),
+        ({"layers": b"query"}, TypeError, "layers=b'query'"),
+        ({"layers": [True]}, TypeError, "layers="),
+        ({"n_jobs": 0}, ValueError, "n_jobs=0"),
+        ({"n_jobs": "2"}, ValueError, "n_jobs='2'"),
+        ({"finger_thresh": np.inf}, ValueError, "finger_thresh=inf; a finite number"),
+        ({"source": []}, TypeError, "source"),
         ({"source": 3}, TypeError, "source"),
         ({"source": [3, "x"]}, TypeError, "source"),
         ({"source": [Spectrum([1.0, 2.0], 2, 2)], "randomize": True}, ValueError, "weights to shuffle"),

@@ -6,6 +6,8 @@ import pytest
 
 from rmt_lab import Spectrum, fit_power_law, fit_truncated_power_law, fix_fingers
 from rmt_lab._arrays import as_numpy, as_real, as_values
+from rmt_lab.plotting import peel
+from rmt_lab.tails import find_outliers, hill, hill_curve
 
 X = np.exp(np.random.default_rng(0).exponential(size=60))
 W = np.random.default_rng(1).normal(size=(30, 20))
@@ -29,11 +31,23 @@ def kinds(x):
 KINDS = [name for name, _ in kinds(X)]
 
 
+FITS = {
+    "power law": lambda x: fit_power_law(x).alpha,
+    "truncated": lambda x: fit_truncated_power_law(x).alpha,
+    "fingers": lambda x: fix_fingers(x).alpha,
+    "hill": lambda x: hill(x, 20),
+    "hill curve": lambda x: hill_curve(x).alphas[9],
+    "outliers": lambda x: find_outliers(x).fits[1].alpha,
+    "peeling": lambda x: peel(x).fits[1].alpha,
+}
+each_fit = pytest.mark.parametrize("fit", FITS.values(), ids=FITS)
+
+
+@each_fit
 @pytest.mark.parametrize("kind", KINDS)
-def test_values_of_every_kind_give_the_same_fits(kind):
+def test_values_of_every_kind_give_the_same_fits(kind, fit):
     given, kept = dict(kinds(X))[kind], dict(kinds(X))[kind]
-    for fit in (fit_power_law, fit_truncated_power_law, fix_fingers):
-        assert fit(given).alpha == fit(X).alpha
+    assert fit(given) == fit(X)
     assert np.array_equal(np.asarray(given), np.asarray(kept))
 
 
@@ -50,7 +64,8 @@ def test_torch_tensors_that_require_grad():
     torch = pytest.importorskip("torch")
     tensor = torch.tensor(W, requires_grad=True)
     assert Spectrum.from_matrix(tensor).norm == pytest.approx(np.sum(W**2))
-    assert fit_power_law(torch.tensor(X, requires_grad=True)).alpha == fit_power_law(X).alpha
+    for fit in FITS.values():
+        assert fit(torch.tensor(X, requires_grad=True)) == fit(X)
     half = torch.tensor(W, dtype=torch.bfloat16)
     assert as_numpy(half).dtype == np.float32
     assert Spectrum.from_matrix(half).norm == pytest.approx(np.sum(W**2), rel=0.01)
@@ -58,14 +73,15 @@ def test_torch_tensors_that_require_grad():
 
 def test_masked_entries_are_no_numbers():
     masked = np.ma.masked_array(np.r_[X, 1e9], mask=np.r_[np.zeros(60, bool), True])
-    assert fit_power_law(masked).alpha == fit_power_law(X).alpha
+    for fit in FITS.values():
+        assert fit(masked) == fit(X)
     hole = np.ma.masked_array(W, mask=W == W[3, 4])
     with pytest.raises(ValueError, match="1 NaN or infinite entries of 600"):
         Spectrum.from_matrix(hole)
     assert hole.data[3, 4] == W[3, 4]
 
 
-@pytest.mark.parametrize("fit", [fit_power_law, fit_truncated_power_law, fix_fingers])
+@each_fit
 def test_a_matrix_is_not_its_eigenvalues(fit):
     with pytest.raises(ValueError, match=r"shape \(30, 20\).*Spectrum.from_matrix\(W\).nonzero_eigenvalues"):
         fit(np.abs(W))

@@ -60,7 +60,10 @@ def test_plots_are_written(checkpoint, tmp_path, capsys):
     assert (tmp_path / "plots" / pictures[0]).stat().st_size > 10_000
 
 
-@pytest.mark.parametrize(("rule", "alpha"), [(None, "16.04"), ("clip_xmax", "2.04")])
+@pytest.mark.parametrize(
+    ("rule", "alpha"),
+    [(None, "16.04"), ("clip_xmax", "2.04"), ("clip_xmax_ww", "2.04"), ("xmin_peak", "2.03"), ("outliers", "16.04")],
+)
 def test_the_figures_show_the_tables_own_fit(rule, alpha, tmp_path, capsys):
     """And say so in the file's Description."""
     layer = "block 23 attention output"
@@ -70,7 +73,7 @@ def test_the_figures_show_the_tables_own_fit(rule, alpha, tmp_path, capsys):
     (picture,) = tmp_path.glob("*.png")
     words = Image.open(picture).text["Description"]
     assert layer in words
-    assert f"{alpha}{' instead of 16.04' if rule else ' plus or minus'}" in words
+    assert f"{alpha}{' plus or minus' if alpha == '16.04' else ' instead of 16.04'}" in words
 
 
 def test_the_help_names_every_rule(capsys):

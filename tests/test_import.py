@@ -1,10 +1,16 @@
 """What ``import rmt_lab`` promises."""
 
+import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import rmt_lab
+from rmt_lab.plotting import plot_fingers, plot_training
+from rmt_lab.tails.search import MISFIT
 
 
 def test_the_import_is_light():
@@ -33,3 +39,41 @@ def test_every_public_name_is_there_and_documented():
 def test_few_entries_under_the_package():
     package = Path(rmt_lab.__file__).parent
     assert len([p for p in package.iterdir() if p.name != "__pycache__"]) <= 24
+
+
+ROOT = Path(__file__).parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
+SOURCES = [*(ROOT / "rmt_lab").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
+
+
+def resolves(name):
+    """Whether a dotted name is a module or something in one."""
+    parts = name.split(".")
+    for i in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:i]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[i:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("path", [*PAGES, *SOURCES], ids=lambda p: str(p.relative_to(ROOT)))
+def test_names_and_files_that_texts_mention_exist(path):
+    text = path.read_text(encoding="utf-8")
+    names = {n.rstrip(".") for n in re.findall(r"(?<![\w./])rmt_lab(?:\.\w+)+", text)}
+    files = set(re.findall(r"(?<![\w./])((?:rmt_lab|docs|benchmarks|scripts|tests)/[\w/]+\.(?:py|md))", text))
+    assert [n for n in sorted(names) if not n.endswith((".git", ".py")) and not resolves(n)] == []
+    assert [f for f in sorted(files) if not (ROOT / f).exists()] == []
+
+
+def test_texts_quote_the_table_of_misfits():
+    from rmt_lab.phases import __doc__ as phases
+
+    assert f"D sqrt(n_tail) <= {MISFIT['searched'][0.99]:.2f} and" in phases
+    for draw in (plot_fingers, plot_training):
+        assert f" {MISFIT['searched'][0.95]:.2f}" in draw.__doc__

@@ -8,10 +8,8 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
-
 from .. import atlas
-from ..analysis import analyze, spectral_distance
+from ..analysis import LAYER_FAULTS, analyze, spectral_distance
 from ..atlas import Layer
 from ..ensembles.spectra import MOST_ENTRIES, MU, NULLS, OF_LAYER, noise_of_seed, scaled_to
 from ..phases import phase
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEWEST = 20  # eigenvalues that a phase is told from
-_FAILURES = (ValueError, TypeError, np.linalg.LinAlgError)
 
 
 class Compared(NamedTuple):
@@ -73,7 +70,7 @@ class LayerModel(LayerChoice):
         try:
             s = layer.spectrum
             heavy = s.N * s.M * s.rf <= MOST_ENTRIES
-        except _FAILURES:
+        except LAYER_FAULTS:
             heavy = False
         return [n for n in NULLS if n not in lacking and (heavy or MU[n] == math.inf)]
 
@@ -88,7 +85,7 @@ class LayerModel(LayerChoice):
         try:
             spectrum = layer.spectrum
             null = self._null_of(layer, spectrum)
-        except _FAILURES as error:  # of a layer with NaN, say; the others are still there to be looked at
+        except LAYER_FAULTS as error:  # of a layer with NaN, say; the others are still there to be looked at
             return f"{layer.name} of {self.model} has no spectrum: {error}"
         row, null_row = _row(spectrum), _row(null)
         compared = row.status == null_row.status == "success"
@@ -218,6 +215,7 @@ class LayerExplorer(LayerChoiceExplorer):
 
     Examples
     --------
+    >>> import numpy as np
     >>> explorer = LayerExplorer({"layers.0.query.weight": np.random.default_rng(0).normal(size=(60, 40))})
     >>> explorer.model.model, explorer.model.role, explorer.model.null
     ('dict', 'query', 'shuffled entries')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, ClassVar
 
@@ -47,8 +46,8 @@ def source_layers(source: Any) -> Callable[[int], Layers]:
         del x  # and its matrix, before the next one is read
 
     @lru_cache(maxsize=64)
-    def spectrum(layer_id: int, name: str) -> Spectrum:
-        return replace(next(layers_of(source, [layer_id])).spectrum, name=name)
+    def spectrum(layer_id: int) -> Spectrum:
+        return next(layers_of(source, [layer_id])).spectrum
 
     def null(layer_id: int, kind: Null, seed: int) -> Spectrum:
         return next(layers_of(source, [layer_id], rng=seed)).null(kind)
@@ -56,7 +55,7 @@ def source_layers(source: Any) -> Callable[[int], Layers]:
     @lru_cache(maxsize=2)
     def layers(seed: int) -> Layers:
         return by_role(
-            Layer(*look, partial(spectrum, *look[:2]), {kind: partial(null, look[0], kind, seed) for kind in nulls})
+            Layer(*look, partial(spectrum, look[0]), {kind: partial(null, look[0], kind, seed) for kind in nulls})
             for look, nulls in known
         )
 

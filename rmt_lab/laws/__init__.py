@@ -1,5 +1,6 @@
 """Formulas alone: the laws that the spectra of random matrices follow. Nothing here draws, fits or plots."""
 
+from . import spacings
 from .generalised_mp import GeneralisedMarchenkoPastur, ar1_population
 from .marchenko_pastur import MarchenkoPastur
 from .semicircle import Semicircle
@@ -25,6 +26,7 @@ __all__ = [
     "edge_scaling",
     "hard_threshold",
     "largest_eigenvalue_p_value",
+    "spacings",
     "spike_eigenvalue",
     "spike_overlaps",
     "spike_strength",

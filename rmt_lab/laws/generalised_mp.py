@@ -24,10 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigvalsh_tridiagonal
 
-from .._arrays import Array
+from .._arrays import Array, Rng
 
 Complex = npt.NDArray[Any]  # complex128
-Rng = np.random.Generator | int | None
 _BLOCK = 2**20  # how many terms of sums over the population are held at a time
 
 

@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import hyp2f1
 
-from .._arrays import Array
+from .._arrays import Array, Rng
 
 Size = int | tuple[int, ...] | None
-Rng = np.random.Generator | int | None
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(14)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._arrays import Array
-from .marchenko_pastur import Rng, Size, tail_angle, tail_mass
+from .._arrays import Array, Rng
+from .marchenko_pastur import Size, tail_angle, tail_mass
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gamma, gammainc, gammaincc, gammaincinv
 
-from .._arrays import Array
-
-Rng = np.random.Generator | int | None
+from .._arrays import Array, Rng
 
 
 def unfold(x: npt.ArrayLike, law: Any = None, degree: int = 9) -> Array:

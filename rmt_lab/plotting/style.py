@@ -104,8 +104,8 @@ def stacked(ax: Axes) -> tuple[Axes, Axes]:
 
 def finish(ax: Axes, title: str, xlabel: str, ylabel: str, description: str) -> None:
     """Title, legend above the axes, axis labels, letters that can be read from the last row, and the description."""
-    to_the_right = (ax.figure.bbox.width - ax.bbox.x0) * 74  # titles may go on to the end of the figure
-    width = min(ax.bbox.width * 84, to_the_right) / ax.figure.dpi  # points; a layout engine makes the Axes a bit wider
+    # points; a layout engine makes the Axes a bit wider, or has done so already; the figure's own width is the limit
+    width = min(ax.bbox.width * 84, ax.figure.bbox.width * 67.3) / ax.figure.dpi
     handles, labels = ax.get_legend_handles_labels()
     labels = [wrap(label, width - 55, SMALL) for label in labels]
     columns = _columns([_width(label, SMALL) + 60 for label in labels], width)

@@ -418,7 +418,8 @@ def peel(x: Array, rule: Rule = "clip_xmax") -> Peeling:
     >>> peeling.ruled.num_fingers
     0
     """
-    return _peel(np.asarray(x, dtype=np.float64).tobytes())._replace(ruled=_ruled(x, rule))
+    values = as_values(x)
+    return _peel(values.tobytes())._replace(ruled=_ruled(values, rule))
 
 
 @lru_cache(maxsize=4)

@@ -187,8 +187,8 @@ def fix_fingers(
     return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried, reached_limit=0 < most <= k)
 
 
-def check_finger_options(rule: object, max_fingers: object, finger_thresh: object) -> None:
-    """What :func:`fix_fingers` asks of its options, whatever the values.
+def check_finger_options(rule: object, max_fingers: object, finger_thresh: object, name: str = "rule") -> None:
+    """What :func:`fix_fingers` asks of its options, whatever the values; ``name`` is what the caller calls the rule.
 
     Raises
     ------
@@ -202,15 +202,15 @@ def check_finger_options(rule: object, max_fingers: object, finger_thresh: objec
     >>> check_finger_options("clip_xmax", 10, 1.0)
     """
     if rule is not None and rule not in RULES:
-        raise ValueError(f"rule={rule!r}; allowed are {', '.join(map(repr, RULES))} and None")
+        raise ValueError(f"{name}={rule!r}; allowed are None, {', '.join(map(repr, RULES))}")
     if isinstance(max_fingers, bool) or not isinstance(max_fingers, Integral):
         raise TypeError(f"max_fingers={max_fingers!r}; a whole number is allowed")
     if int(max_fingers) < 0:
         raise ValueError(f"max_fingers={max_fingers}; it cannot be negative")
     if isinstance(finger_thresh, bool) or not isinstance(finger_thresh, Real):
         raise TypeError(f"finger_thresh={finger_thresh!r}; a number is allowed")
-    if not float(finger_thresh) >= 0:
-        raise ValueError(f"finger_thresh={finger_thresh}; it cannot be negative")
+    if not 0 <= float(finger_thresh) < np.inf:
+        raise ValueError(f"finger_thresh={finger_thresh}; a finite number >= 0 is allowed")
 
 
 def _fit_from_peak(x: Array, min_tail: int) -> PowerLawFit:

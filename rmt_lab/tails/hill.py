@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .._arrays import Array
+from .._arrays import Array, as_values
 from .search import log_ratio
 
 
@@ -117,10 +117,7 @@ def hill_curve(x: npt.ArrayLike) -> HillCurve:
 
 
 def _check(x: npt.ArrayLike) -> Array:
-    x = np.sort(np.asarray(x, dtype=np.float64).ravel())
-    if len(x) and not (x[0] > 0 and np.isfinite(x[-1])):
-        bad = int(len(x) - np.count_nonzero((x > 0) & np.isfinite(x)))
-        raise ValueError(f"x holds {bad} of {len(x)} values that are not positive and finite; a power law has none")
-    if len(x) < 2:
-        raise ValueError(f"x has {len(x)} values; Hill's estimator needs at least 2")
-    return x
+    values = as_values(x)
+    if len(values) < 2:
+        raise ValueError(f"x has {len(values)} values; Hill's estimator needs at least 2")
+    return values

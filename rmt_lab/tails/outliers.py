@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, as_values
 from .bootstrap import log_wishart
 from .power_law import PowerLawFit, fit_power_law, fixed_xmin
 
@@ -120,7 +120,7 @@ def find_outliers(
     >>> find_outliers(np.r_[x, 100, 120, 150]).p_values.round(4)
     array([0.0005, 0.0104, 0.1181])
     """
-    x = np.sort(np.asarray(x, dtype=np.float64).ravel())
+    x = as_values(x)
     u, start = np.unique(x, return_index=True)  # equal values are one value: there is no gap between them
     limits = _limits(max_outliers, level)
     fits = _fits_without(u, len(limits), min_tail)
@@ -193,7 +193,7 @@ def _null(x: Array, k: int, size: int, N: int, n: int, limits: Array, rng: np.ra
     """The least p_k over its limit of n redrawn matrices whose population has an iid power-law tail, to the very top.
 
     The tail are the k largest values and the ``size`` below them, which give its exponent; below it the population is
-    that of the data, less the broadening by the sample (one step, as in ``intervals._redraw``). Exponent and beginning
+    that of the data, less the broadening by the sample (one step, as in ``bootstrap._redraw``). Exponent and beginning
     of the population's tail are those for which redrawn tails have, on average, the mean log and the beginning of this
     one. Values far below the tail stay.
     """

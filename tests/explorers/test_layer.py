@@ -18,7 +18,7 @@ from rmt_lab.ensembles import matched_noise, student_t
 from rmt_lab.ensembles.spectra import NULLS, OF_LAYER, noise_of_seed
 from rmt_lab.explorers import LayerExplorer, layer_choice
 from rmt_lab.explorers.layer import LayerModel
-from rmt_lab.plotting import plot_against, style
+from rmt_lab.plotting import alt_text, plot_against, style
 from rmt_lab.plotting.spectra import VIEWS
 
 few = settings(max_examples=8, deadline=None)
@@ -210,6 +210,7 @@ def test_code_for_a_source_without_a_name():
     source = weights()
     shown = LayerExplorer(source, null="shuffled entries", role="key", block=2, seed=4)
     exec(shown.code(), space := {"source": source})
+    assert alt_text(plt.gcf()) == alt_text(shown.figure())
     plt.close("all")
     np.testing.assert_allclose(space["null"].singular_values, shown.model.result.null.singular_values)
     assert repr(shown).startswith("LayerExplorer(source, model='dict', role='key', block=2")

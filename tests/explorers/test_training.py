@@ -133,7 +133,13 @@ def test_the_sentence_says_what_the_library_says(**state):
         f"{training.test_loss[state['look']]:.2f} on held-out text (best: {training.test_loss.min():.2f} " in sentence
     )
     assert f"α = {fit.alpha:.2f} ± {fit.sigma:.2f} on {fit.n_tail} of {len(fit.x)} eigenvalues" in sentence
-    title = model.draw(Figure()).axes[0].get_title("left").lower().replace("eigenvalue", "singular value")
+    title = (
+        model.draw(Figure(figsize=model.figsize))
+        .axes[0]
+        .get_title("left")
+        .lower()
+        .replace("eigenvalue", "singular value")
+    )
     assert f"{title}; " in sentence.lower()
     low, high = noise_alphas(x.spectrum.N, x.spectrum.M)
     assert ("this α says nothing" in sentence) == (low <= fit.alpha <= high)
@@ -146,7 +152,7 @@ def test_the_code_makes_the_same_picture(**state):
     try:
         exec(model.code(), space := {})
         made = plt.gcf()
-        ours = model.draw(Figure())
+        ours = model.draw(Figure(figsize=model.figsize))
         for a, b in zip(ours.axes, made.axes, strict=True):
             assert a.get_title("left") == b.get_title("left")
             for line, other in zip(a.lines, b.lines, strict=True):
@@ -224,7 +230,7 @@ def test_a_training_with_fewer_steps_ends_with_its_last(little, monkeypatch):
     model = TrainingModel(model="short")
     assert model.step() == little.steps[4]
     assert "Step 9 of short" in model.sentence()
-    model.draw(Figure()).canvas.draw()
+    model.draw(Figure(figsize=model.figsize)).canvas.draw()
     module._layers.cache_clear()
 
 

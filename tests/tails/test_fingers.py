@@ -118,7 +118,7 @@ def test_results_show_themselves():
 @pytest.mark.parametrize(
     ("kwargs", "says"),
     [
-        ({"rule": "clip"}, "rule='clip'; allowed are 'clip_xmax', 'xmin_peak', 'clip_xmax_ww'"),
+        ({"rule": "clip"}, "rule='clip'; allowed are None, 'clip_xmax', 'xmin_peak', 'clip_xmax_ww', 'outliers'"),
         ({"max_fingers": -1}, "max_fingers=-1"),
         ({"finger_thresh": -0.5}, "finger_thresh=-0.5"),
     ],
