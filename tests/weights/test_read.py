@@ -14,7 +14,15 @@ from sources import LITTLE, Evil, check_damaged, check_garbage, check_sharded, c
 
 from rmt_lab.weights import WeightMatrix, iter_weights, select_layers
 
-safetensors_numpy = pytest.importorskip("safetensors.numpy", reason="needs safetensors")
+
+class Safetensors:
+    """safetensors.numpy for the tests that ask for it; they alone skip where it is not installed."""
+
+    def __getattr__(self, name):
+        return getattr(pytest.importorskip("safetensors.numpy", reason="needs safetensors"), name)
+
+
+safetensors_numpy = Safetensors()
 
 
 def test_a_state_dict_gives_its_matrices_and_nothing_else(state, expected):
