@@ -15,14 +15,9 @@ from sources import LITTLE, Evil, check_damaged, check_garbage, check_sharded, c
 from rmt_lab.weights import WeightMatrix, iter_weights, select_layers
 
 
-class Safetensors:
-    """safetensors.numpy for the tests that ask for it; they alone skip where it is not installed."""
-
-    def __getattr__(self, name):
-        return getattr(pytest.importorskip("safetensors.numpy", reason="needs safetensors"), name)
-
-
-safetensors_numpy = Safetensors()
+def save_file(*args):
+    """safetensors' own writer; a test that asks for it skips where it is not installed."""
+    pytest.importorskip("safetensors.numpy", reason="needs safetensors").save_file(*args)
 
 
 def test_a_state_dict_gives_its_matrices_and_nothing_else(state, expected):
@@ -38,7 +33,7 @@ def test_a_state_dict_gives_its_matrices_and_nothing_else(state, expected):
 
 
 def test_every_kind_of_file_gives_the_same(state, expected, tmp_path):
-    safetensors_numpy.save_file(state, tmp_path / "model.safetensors")
+    save_file(state, tmp_path / "model.safetensors")
     np.savez(tmp_path / "d.npz", **state)
     np.savez_compressed(tmp_path / "e.npz", **state)
     for name in ("model.safetensors", "d.npz", "e.npz"):
@@ -49,7 +44,7 @@ def test_every_kind_of_file_gives_the_same(state, expected, tmp_path):
 
 
 def test_a_sharded_folder_gives_the_same(state, expected, tmp_path):
-    check_sharded(tmp_path, sharded(state, tmp_path, "model", "safetensors", safetensors_numpy.save_file), expected)
+    check_sharded(tmp_path, sharded(state, tmp_path, "model", "safetensors", save_file), expected)
 
 
 def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
@@ -72,7 +67,7 @@ def test_bfloat16_is_the_upper_half_of_float32(tmp_path):
 )
 def test_a_safetensors_file_gives_back_any_array(tmp_path_factory, W):
     path = tmp_path_factory.mktemp("any") / "m.safetensors"
-    safetensors_numpy.save_file({"z.weight": W, "a.weight": np.zeros((2, 2)), "metadata.bias": np.ones(3)}, path)
+    save_file({"z.weight": W, "a.weight": np.zeros((2, 2)), "metadata.bias": np.ones(3)}, path)
     found = {w.longname: w for w in iter_weights(path)}
     np.testing.assert_array_equal(found["z"].matrix, W)
     assert found["z"].matrix.dtype == W.dtype
@@ -226,7 +221,7 @@ def test_only_what_is_asked_for_is_read_and_only_when_its_turn_comes(state):
 
 def test_layers_that_are_not_selected_are_not_read_from_disk(state, tmp_path):
     path = tmp_path / "model.safetensors"
-    safetensors_numpy.save_file(state, path)
+    save_file(state, path)
     reference = list(iter_weights(path, layers="pooler"))
     data = bytearray(path.read_bytes())
     header = int.from_bytes(data[:8], "little")
@@ -241,7 +236,7 @@ def test_layers_that_are_not_selected_are_not_read_from_disk(state, tmp_path):
 
 def test_a_matrix_is_gone_before_the_next_is_read(tmp_path):
     one = np.ones((500, 500))
-    safetensors_numpy.save_file({f"layers.{i}.fc1.weight": one + i for i in range(5)}, tmp_path / "model.safetensors")
+    save_file({f"layers.{i}.fc1.weight": one + i for i in range(5)}, tmp_path / "model.safetensors")
     weights = iter_weights(tmp_path)
     tracemalloc.start()
     try:
@@ -259,9 +254,7 @@ def test_a_matrix_is_gone_before_the_next_is_read(tmp_path):
 
 def test_an_unreadable_array_does_not_stop_the_others(tmp_path):
     W = np.ones((3, 4), np.float32)
-    safetensors_numpy.save_file(
-        {"a.weight": W, "b.weight": W.astype(np.int8), "c.weight": W}, tmp_path / "m.safetensors"
-    )
+    save_file({"a.weight": W, "b.weight": W.astype(np.int8), "c.weight": W}, tmp_path / "m.safetensors")
     with pytest.warns(UserWarning, match="b.weight cannot be read and is given as NaN: it is stored as i"):
         found = list(iter_weights(tmp_path / "m.safetensors"))
     assert [np.isnan(w.matrix).all() for w in found] == [False, True, False]
@@ -269,7 +262,7 @@ def test_an_unreadable_array_does_not_stop_the_others(tmp_path):
 
 def test_truncated_and_damaged_safetensors(state, tmp_path):
     path = tmp_path / "model.safetensors"
-    safetensors_numpy.save_file(state, path)
+    save_file(state, path)
     data = path.read_bytes()
     header = int.from_bytes(data[:8], "little")
     for size in (1, 8, 100, header + 7, header + 8, len(data) - 1):
@@ -300,7 +293,7 @@ def test_truncated_numpy_files(tmp_path, suffix, save):
 @pytest.fixture(scope="module")
 def little(tmp_path_factory):
     folder = tmp_path_factory.mktemp("little")
-    safetensors_numpy.save_file(LITTLE, folder / "m.safetensors")
+    save_file(LITTLE, folder / "m.safetensors")
     np.savez_compressed(folder / "m.npz", **LITTLE)
     return folder
 
@@ -365,7 +358,7 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
 
 
 def test_importing_and_reading_safetensors_needs_no_optional_package(state, tmp_path):
-    safetensors_numpy.save_file(state, tmp_path / "model.safetensors")
+    save_file(state, tmp_path / "model.safetensors")
     code = (
         "import sys; from rmt_lab.weights import iter_weights; print(len(list(iter_weights(sys.argv[1]))));"
         "print(*[m for m in ('torch', 'transformers', 'safetensors', 'gguf', 'huggingface_hub') if m in sys.modules])"
