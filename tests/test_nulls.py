@@ -19,7 +19,7 @@ from rmt_lab.analysis import Options, layers_of
 from rmt_lab.atlas import Layer
 from rmt_lab.cli import main
 from rmt_lab.ensembles import NULLS, null_matrix, scaled, scales, shuffled, signs
-from rmt_lab.ensembles.spectra import NULLS as IN_WORDS
+from rmt_lab.ensembles.spectra import NULL_TITLES as IN_WORDS
 from rmt_lab.ensembles.spectra import OF_LAYER
 from rmt_lab.explorers import LayerExplorer
 from rmt_lab.explorers.layer import LayerModel

@@ -128,7 +128,7 @@ def largest_eigenvalues(N: int, M: int, draws: int, rng: Rng = None) -> Array:
 
 
 #: The nulls in words, and in the words of the title what the values stand above.
-NULLS = {
+NULL_TITLES = {
     "shuffled entries": "its shuffled entries",
     "random signs": "its entries with random signs",
     "shuffled within scales": "its entries shuffled within scales",
@@ -144,7 +144,7 @@ OF_LAYER: dict[str, Null] = {
     "random signs": "signs",
     "shuffled within scales": "scaled",
 }
-MU = {null: float(null[-1]) if "μ" in null else math.inf for null in NULLS}
+MU = {null: float(null[-1]) if "μ" in null else math.inf for null in NULL_TITLES}
 MOST_ENTRIES = 4e6  # of a heavy-tailed matrix, which is made in full: seconds and hundreds of MB beyond
 
 

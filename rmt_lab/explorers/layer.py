@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from .. import atlas
 from ..analysis import LAYER_FAULTS, analyze, spectral_distance
 from ..atlas import Layer
-from ..ensembles.spectra import MOST_ENTRIES, MU, NULLS, OF_LAYER, noise_of_seed, scaled_to
+from ..ensembles.spectra import MOST_ENTRIES, MU, NULL_TITLES, OF_LAYER, noise_of_seed, scaled_to
 from ..phases import phase
 from ..plotting import style
 from ..plotting.spectra import VIEWS, plot_against, values_seen
@@ -72,7 +72,7 @@ class LayerModel(LayerChoice):
             heavy = s.N * s.M * s.rf <= MOST_ENTRIES
         except LAYER_FAULTS:
             heavy = False
-        return [n for n in NULLS if n not in lacking and (heavy or MU[n] == math.inf)]
+        return [n for n in NULL_TITLES if n not in lacking and (heavy or MU[n] == math.inf)]
 
     def idle(self) -> Collection[str]:
         """The atlas has each layer randomised once."""
@@ -106,7 +106,7 @@ class LayerModel(LayerChoice):
         if isinstance(self.result, str):
             style.finish(ax, f"{self.layer().name} has no spectrum", "", "", self.result)
         else:
-            plot_against(self.result.spectrum, self.result.null, self.view, NULLS[self.null], ax)
+            plot_against(self.result.spectrum, self.result.null, self.view, NULL_TITLES[self.null], ax)
         return fig
 
     def sentence(self) -> str:
@@ -114,7 +114,7 @@ class LayerModel(LayerChoice):
         if isinstance(self.result, str):
             return f"{self.result}."
         spectrum, null, row, null_row, distance = self.result
-        what = NULLS[self.null]
+        what = NULL_TITLES[self.null]
         noun, values, noise = values_seen(spectrum, null, self.view)
         seen = f"{spectrum.name} of {self.model}, {spectrum.N} × {spectrum.M}: {_in_words(row, spectrum)}. "
         seen += f"{what[:1].upper()}{what[1:]}: {_in_words(null_row, null)}. "
@@ -145,7 +145,7 @@ class LayerModel(LayerChoice):
         lines += [f"layer = next(layers_of({self.source}, layers=[{self.layer().layer_id}]{seed}))" if own else
                   f"layer = atlas.load({self.model!r})[{self.key()!r}]"]  # fmt: skip
         lines += ["spectrum = layer.spectrum", f"null = {null}"]
-        lines += [f"plot_against(spectrum, null, view={self.view!r}, what={NULLS[self.null]!r})"]
+        lines += [f"plot_against(spectrum, null, view={self.view!r}, what={NULL_TITLES[self.null]!r})"]
         lines += ["print(analyze([spectrum, null]).T)"]
         return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ from rmt_lab import MarchenkoPastur, Spectrum, analyze, atlas
 from rmt_lab.analysis import spectral_distance
 from rmt_lab.atlas import Layer
 from rmt_lab.ensembles import matched_noise, student_t
-from rmt_lab.ensembles.spectra import NULLS, OF_LAYER, noise_of_seed
+from rmt_lab.ensembles.spectra import NULL_TITLES, OF_LAYER, noise_of_seed
 from rmt_lab.explorers import LayerExplorer, layer_choice
 from rmt_lab.explorers.layer import LayerModel
 from rmt_lab.plotting import alt_text, plot_against, style
@@ -97,12 +97,12 @@ def test_the_sentence_is_the_layers_row_of_the_table(name):
 
 def test_nulls_are_offered_where_they_exist():
     gaussian = [*OF_LAYER, "Gaussian"]
-    everything = list(NULLS)
+    everything = list(NULL_TITLES)
     assert LayerModel().nulls() == everything
     embedding = LayerModel(role="embedding")
     assert embedding.nulls() == [*gaussian, "initialisation"]  # twelve million entries are too many to draw
     bare = LayerExplorer([atlas.load("minilm")["block 3 query"].spectrum])
-    assert bare.model.nulls() == [n for n in NULLS if n not in (*OF_LAYER, "initialisation")]
+    assert bare.model.nulls() == [n for n in NULL_TITLES if n not in (*OF_LAYER, "initialisation")]
     assert bare.model.null == bare.controls["null"].value == "Gaussian"
     bare.model.update({"model": "minilm", "role": "query"})
     assert bare.controls["null"].options == tuple(everything)
@@ -124,7 +124,7 @@ def test_noise_is_drawn_once_for_all_layers_of_a_shape():
     name=st.sampled_from(["minilm", "smollm2"]),
     role=st.sampled_from(["query", "value", "feed-forward out", "embedding"]),
     block=st.integers(0, 29),
-    null=st.sampled_from(list(NULLS)),
+    null=st.sampled_from(list(NULL_TITLES)),
     view=st.sampled_from(VIEWS),
     seed=st.integers(0, 99),
 )
