@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +311,6 @@ def _read(name: str, data: bytes) -> AtlasModel:
         part = slice(start, start + M * rf)
         start += M * rf
         spectrum = Spectrum(values[part], N, M, rf, row["name"])
-        nulls = {k: Spectrum(null[part], N, M, rf, row["name"]) for k, null in held.items()}
+        nulls = {k: partial(Spectrum, null[part], N, M, rf, row["name"]) for k, null in held.items()}
         layers.append(Layer(**row, spectrum=spectrum, nulls=nulls))
     return AtlasModel(name, tuple(layers), record["provenance"])

@@ -62,14 +62,13 @@ class Tails:
         n = len(x)
         with np.errstate(over="ignore"):
             gaps = np.diff(x) / x[:-1]
-        steps = np.log1p(gaps)
-        if not np.isfinite(steps.max(initial=0.0)):  # neighbours more than 308 decades apart
-            steps = np.where(gaps < np.inf, steps, np.diff(np.log(x)))
+        wide = not x[0] > 1e-300 * x[-1]  # values may lie too far apart for their quotients
+        steps = np.where(gaps < np.inf, np.log1p(gaps), np.diff(np.log(x))) if wide else np.log1p(gaps)
         # sum_j ln(x_j/x_i), built from the gaps upward: all terms positive, so short tails lose no digits
         logs = np.cumsum((steps * np.arange(n - 1, 0, -1))[::-1])[::-1]
         with np.errstate(divide="ignore"):
             self.exponent = np.arange(n, 1, -1) / logs
-        self.y = log_ratio(x, x[-1])
+        self.y = log_ratio(x, x[-1]) if wide else np.log(x / x[-1])
         self.below = np.arange(n) if gaps.all() else np.searchsorted(x, x)  # how many values lie strictly below
         self.size = np.arange(n, 1, -1)
         starts = self.below[:-1] == np.arange(n - 1)  # of equal values only the first begins a tail
