@@ -178,10 +178,10 @@ def tail_test(
     Redraws go on in twenties, and stop as soon as a p-value is 2.5 standard errors away from 0.1 (a sequential
     p-value: Besag & Clifford 1991). Then the side of 0.1 is known; the p-value itself to sqrt(p (1 - p)/draws).
 
-    Measured by ``python -m benchmarks.inference``, few spectra per cell so far. Of 336 true power laws at 400 x 200,
-    800 x 400 and 1600 x 400, 5 % have p_power_law < 0.1, and 50 to 60 % are called "holds". Matrices of lognormal
-    *entries* (s = 2) are called so in two of three cases: that their rows have no common covariance cannot be seen in
-    eigenvalues. Compare with shuffled entries.
+    Measured by ``python -m benchmarks.inference``, few spectra per cell so far. Of 512 true power laws at 400 x 200,
+    800 x 400, 1600 x 400 and 3072 x 768, 5 to 7 % have p_power_law < 0.1, and 53 to 79 % are called "holds". Matrices
+    of lognormal *entries* (s = 2) are called so in two of three cases: that their rows have no common covariance cannot
+    be seen in eigenvalues. Compare with the nulls that keep scales. More figures are in docs/error-bars.md.
 
     Parameters
     ----------
