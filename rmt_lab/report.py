@@ -52,8 +52,7 @@ def summary(details: pd.DataFrame) -> str:
         fixed = ok[ok["num_fingers"] > 0]
         text += (
             f" Fingers fixed: mean alpha {ok['alpha'].mean():.2f}, {(ok['alpha'] > 8).sum()} above 8; "
-            f"{ok['num_fingers'].sum()} eigenvalues dropped in {len(fixed)} layers, "
-            f"to a better fit in {(fixed['clipping'] == 'better fit').sum()} of them."
+            f"{ok['num_fingers'].sum()} eigenvalues dropped in {len(fixed)} layers."
         )
     return text
 
