@@ -67,7 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         "signs flipped at random, or its entries shuffled within the scales of rows and columns",
     )
     p.add_argument(
-        "--verdict", action="store_true", help="also judge each power law in a word; about a second per layer"
+        "--verdict",
+        nargs="?",
+        const=True,
+        default=False,
+        choices=["quick"],
+        help="also judge each power law in a word: half a second per layer, or milliseconds by `--verdict quick`",
     )
     p.add_argument("--split-qkv", action="store_true", help="split fused query-key-value matrices in three")
     p.add_argument("--layers", nargs="+", metavar="LAYER", help="only these: ids, names, roles or parts of long names")

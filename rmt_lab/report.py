@@ -15,6 +15,7 @@ from .analysis import Options, layers_of
 from .plotting import alt_text
 from .plotting.spectra import plot_spectrum
 from .plotting.tails import plot_tail
+from .verdict import RULES
 
 _SHOWN = [
     "name",
@@ -33,7 +34,7 @@ _SHOWN = [
 
 def table(details: pd.DataFrame) -> str:
     """The columns that fit a terminal, one row a layer; a failed layer shows its status."""
-    shown = [c for c in [*_SHOWN, "verdict"] if c in details]
+    shown = [c for c in [*_SHOWN, "alpha_population", "verdict"] if c in details]
     shown = [c for c in shown if not details[c].isna().all() or c in ("alpha", "name")]
     ok = details["status"] == "success"
     lines = details.loc[ok, shown].to_string(float_format=lambda v: f"{v:.3g}" if abs(v) < 1 else f"{v:.2f}")
@@ -42,7 +43,7 @@ def table(details: pd.DataFrame) -> str:
 
 
 def summary(details: pd.DataFrame) -> str:
-    """Two sentences about the alphas of a table."""
+    """Two or three sentences about the alphas of a table."""
     ok = details[details["status"] == "success"]
     if ok.empty:
         return f"None of {len(details)} layers could be analysed."
@@ -53,6 +54,13 @@ def summary(details: pd.DataFrame) -> str:
         text += (
             f" Fingers fixed: mean alpha {ok['alpha'].mean():.2f}, {(ok['alpha'] > 8).sum()} above 8; "
             f"{ok['num_fingers'].sum()} eigenvalues dropped in {len(fixed)} layers."
+        )
+    if "verdict" in ok:
+        counts = ok["verdict"].value_counts()
+        words = ", ".join(f"{counts[word]} {word}" for word in RULES if word in counts)
+        rejected = int((ok["verdict_q"] <= 0.1).sum())
+        text += (
+            f" Verdicts: {words}. After correction for {len(ok)} layers {rejected} power laws are refuted (q <= 0.1)."
         )
     return text
 

@@ -10,7 +10,7 @@ from .._arrays import Array
 from ..ensembles.samples import pareto, plant, truncated_pareto
 from ..ensembles.spectra import gaussian_spectrum
 from ..plotting import style
-from ..plotting.tails import FIGSIZE, MOST_DROPPED, PLAUSIBLE, Peeling, largest, peel, plot_peeling, with_an_end
+from ..plotting.tails import FIGSIZE, MOST_DROPPED, Peeling, largest, peel, plot_peeling, with_an_end
 from ..tails.fingers import RULES, FingerFit
 from ..tails.power_law import PowerLawFit
 from .base import choice, number
@@ -105,10 +105,9 @@ class FingerModel(LayerChoice):
         seen = f"{style.sentence('', self.name())}: all {len(x)} give {_in_words(raw)}. "
         if fit is not raw:
             alpha = "smaller" if fit.alpha < raw.alpha else "larger"
-            better = "better" if fit.scaled_D < raw.scaled_D else "worse"
-            seen += f"Without {largest(self.dropped())}: {_in_words(fit)}. So α is {alpha} and the fit {better}"
-            plausible = round(fit.scaled_D, 2) <= PLAUSIBLE
-            seen += ". " if plausible else f": 95 % of power laws have less than {PLAUSIBLE}. "
+            moves = "falls" if fit.scaled_D < raw.scaled_D else "rises"
+            seen += f"Without {largest(self.dropped())}: {_in_words(fit)}. So α is {alpha}, and D√n {moves}; "
+            seen += "of all tails the raw fit has the least D. "
         seen += _rule_in_words(ruled, self.rule)
         return seen + (f" With an end the same tail has D√n = {end.scaled_D:.2f}." if end else "")
 
@@ -155,7 +154,8 @@ class FingerExplorer(LayerChoiceExplorer):
        does the misfit D√n say of each? Which of the two would you report, if any?
     2. Plant three fingers into a layer that has none. Does alpha rise or fall? Which of the rules finds exactly three?
        And which of them finds fingers in pure noise?
-    3. Go through the blocks of a role with the rule clip_xmax. In how many layers that it clips does D√n fall?
+    3. Go through the blocks of a role with the rule clip_xmax. In how many layers that it clips does D√n fall? The raw
+       fit was chosen for the least D of all tails. So what would you expect of true power laws?
 
     Examples
     --------

@@ -61,11 +61,6 @@ class FingerFit:
     reached_limit: bool = False
 
     @property
-    def improved(self) -> bool:
-        """Whether the accepted fit is better, D sqrt(n_tail) smaller than that of the raw one: not only alpha."""
-        return self.fit.scaled_D < self.raw.scaled_D
-
-    @property
     def alpha(self) -> float:
         """Exponent of the accepted fit."""
         return self.fit.alpha
@@ -114,7 +109,9 @@ def fix_fingers(
 
     ``None`` changes nothing: the raw fit, and no fingers.
 
-    A smaller alpha is not a better fit: ``FingerFit.improved`` compares D * sqrt(n_tail) before and after.
+    A smaller alpha is not a better fit. Nor does a larger D sqrt(n_tail) say that it is a worse one: the raw fit has
+    the least D of all tails, so that it rises for true power laws, too (``benchmarks/clipping.py``). Whether the
+    accepted tail may be a power law is the question of :func:`rmt_lab.verdict.verdict`.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ class PowerLawFit:
         return bootstrap.interval(self, level, method, n, rng, N)
 
     def p_value(self, n: int = 1000, rng: np.random.Generator | int | None = None) -> float:
-        """Goodness of fit, small where this is no power law: see :func:`rmt_lab.tails.p_value`."""
+        """Goodness of fit if the values are independent: see :func:`rmt_lab.tails.p_value`, also for eigenvalues."""
         return bootstrap.p_value(self, n, rng)
 
     def compare(self) -> Rivals:

@@ -27,24 +27,28 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import exp1, ndtr, ndtri
 
 from .._arrays import Array, as_real, one_blas_thread
 from .._files import shipped_folder
 from .._repr import html_table
 from ..spectrum import Spectrum
 
-LEVEL = 0.1  # where a law is called refuted, as in Clauset, Shalizi & Newman
+LEVEL = 0.1  # where the power law is called refuted, as in Clauset, Shalizi & Newman
+RIVAL_LEVEL = 0.05  # where a rival is called refuted: "holds" claims more, so it needs more
 LEAST_Q = 2.0  # below, the broadening cannot be taken off well enough: benchmarks/inference.py
-LEAST_K = 20  # shorter tails refute nothing
-STEEPEST = 9.0  # population exponents above it are noise, whatever the p-values
+LEAST_K = 35  # of a shorter tail "holds" is said as often without a power law as with one
+STEEPEST = 6.0  # a population exponent above it is no heavy tail: Martin & Mahoney's range ends here
+LAWS = ("power_law", "lognormal", "truncated")
 WORDS = {
-    "refuted": "p_power_law < 0.1: tails of true power-law populations hardly ever bend as much",
-    "holds": "the power law is not refuted, and a lognormal population is: p_lognormal < 0.1",
-    "can't tell": "neither is refuted, or the test has no level at this shape: see note",
+    "refuted": "p_power_law < 0.1: fewer than one in ten power-law populations gives a tail that bends as much",
+    "can't tell": "neither the power law nor all its rivals are refuted, or the test has no answer here: see note",
+    "holds": "the power law is not refuted; lognormal and truncated populations are (p < 0.05 each)",
 }
 
 _QUICK_SHARE = 0.2
+_FINGERS = "p_upward={:.3f}: the tail bends up, its largest values lie farther out than a power law puts them"
+_CUT = 0.1  # the truncated rival's tail ends at some ten times its beginning
 _FLOOR = 1e-12  # eigenvalues below this share of the largest are numerically zero
 
 
@@ -66,39 +70,44 @@ class TailTest:
         c = mean(t^2)/(2 mean(t)^2), t = ln(x/x_(k+1)) of the k largest eigenvalues; 1 for independent power-law values.
     p_power_law : float
         How often tails of power-law populations bend as much: small where c is too small.
-    p_lognormal : float
-        How often tails of lognormal populations bend as little: small where c is too large.
-    alpha_population : float
-        Exponent 1 + 1/g of the matched power law of the population, not of the sample.
+    p_lognormal, p_truncated : float
+        How often tails of lognormal, and of truncated power-law, populations bend as little: small where c is too
+        large. The second is NaN where it cannot change the word.
+    p_upward : float
+        How often tails of power-law populations bend up as much: small where some values lie too far out.
+    alpha_population, alpha_low, alpha_high : float
+        Exponent 1 + 1/g of the population, not of the sample, and its 95 % interval: see :func:`population_alpha`.
+        Infinite above 100. The quick mode has no interval (NaN).
     k, M, N : int
         Eigenvalues in the tail, eigenvalues in all, and rows of the matrix.
     draws : int
-        Redraws that were made; 0 for ``quick=True``.
-    has_level : bool
-        Whether the p-values are right at this shape; where not, the word is "can't tell".
+        Most redraws per law; 0 for ``quick=True``.
     note : str
-        Why there is no level, or "".
+        Why the test has no answer at this shape or for this tail, so that the word is "can't tell"; or "".
     """
 
     curvature: float
     p_power_law: float
     p_lognormal: float
+    p_truncated: float
+    p_upward: float
     alpha_population: float
+    alpha_low: float
+    alpha_high: float
     k: int
     M: int
     N: int
     draws: int
-    has_level: bool
     note: str = ""
 
     @property
     def word(self) -> str:
         """One of the words of ``WORDS``: refuted, holds or can't tell."""
-        if not self.has_level:
+        if self.note:
             return "can't tell"
         if self.p_power_law < LEVEL:
             return "refuted"
-        return "holds" if self.p_lognormal < LEVEL else "can't tell"
+        return "holds" if self.p_lognormal < RIVAL_LEVEL and self.p_truncated < RIVAL_LEVEL else "can't tell"
 
     @property
     def why(self) -> str:
@@ -106,18 +115,18 @@ class TailTest:
         return self.note or WORDS[self.word]
 
     def __repr__(self) -> str:
-        return (
-            f"TailTest({self.word}: p_power_law={self.p_power_law:.3f}, p_lognormal={self.p_lognormal:.3f}, "
-            f"curvature={self.curvature:.3f}, alpha_population={self.alpha_population:.2f}, k={self.k} of {self.M})"
-        )
+        p = f"p_power_law={self.p_power_law:.3f}, p_lognormal={self.p_lognormal:.3f}"
+        tail = f"p_truncated={self.p_truncated:.3f}, alpha_population={self.alpha_population:.2f}"
+        return f"TailTest({self.word}: {p}, {tail}, k={self.k} of {self.M})"
 
     def _repr_html_(self) -> str:
         rows = {
             "word": self.word,
             "p, power-law population": f"{self.p_power_law:.3f}",
             "p, lognormal population": f"{self.p_lognormal:.3f}",
+            "p, truncated population": f"{self.p_truncated:.3f}",
             "curvature of the tail": f"{self.curvature:.3f}",
-            "alpha of the population": f"{self.alpha_population:.2f}",
+            "alpha of the population": f"{self.alpha_population:.2f} ({self.alpha_low:.2f} .. {self.alpha_high:.2f})",
             "values in the tail": f"{self.k} of {self.M}",
         }
         return html_table("Tail of the spectrum", rows)
@@ -163,25 +172,30 @@ def tail_test(
     rng: np.random.Generator | int | None = None,
     quick: bool = False,
 ) -> TailTest:
-    """Could the population of this matrix have a power-law tail? Could it be lognormal?
+    """Could the population of this matrix have a power-law tail? Could it be lognormal, or truncated?
 
-    The tail are the k largest eigenvalues, by rank: a searched xmin retreats to where nothing can be refuted. The
+    The tail is the k largest eigenvalues, by rank: a searched xmin retreats to where nothing can be refuted. The
     statistic is the curvature c of :func:`curvature`. The null redraws c* from Gaussian matrices of this shape. Their
     population has k independent values from the law in question on top and the layer's own body, de-broadened, below:
 
-        power law:  ln tau = s + g h, h ~ Exp(1);                p = (1 + #{c* <= c})/(draws + 1),
-        lognormal:  ln tau = s + g h, h = (z - z_q)/E(z - z_q),  p = (1 + #{c* >= c})/(draws + 1),
+        ln tau = s + g h,    power law: h ~ Exp(1);    lognormal: h = (z - z_q)/E(z - z_q);
+                             truncated: h = ln y/E ln y, y of density ~ y^-2 e^(-y/10), y > 1,
 
     z being a standard normal value beyond z_q, q = k/M: the top share of a population that is lognormal as a whole.
-    g and s are those for which the mean of ln(x/x_(k+1)) and x_(k+1) come out on average as they are.
+    g and s are those for which the mean of ln(x/x_(k+1)) and x_(k+1) come out on average as they are. Then
 
-    Redraws go on in twenties, and stop as soon as a p-value is 2.5 standard errors away from 0.1 (a sequential
-    p-value: Besag & Clifford 1991). Then the side of 0.1 is known; the p-value itself to sqrt(p (1 - p)/draws).
+        p_power_law = (1 + #{c* <= c})/(draws + 1),    p_upward = (1 + #{c* >= c})/(draws + 1)    of power laws,
+        p_lognormal, p_truncated = (1 + #{c* >= c})/(draws + 1)                                   of the rivals.
 
-    Measured by ``python -m benchmarks.inference``, few spectra per cell so far. Of 512 true power laws at 400 x 200,
-    800 x 400, 1600 x 400 and 3072 x 768, 5 to 7 % have p_power_law < 0.1, and 53 to 79 % are called "holds". Matrices
-    of lognormal *entries* (s = 2) are called so in two of three cases: that their rows have no common covariance cannot
-    be seen in eigenvalues. Compare with the nulls that keep scales. More figures are in docs/error-bars.md.
+    Where p_upward < 0.05 the largest values lie farther out than a power law puts them ("fingers"), and the test says
+    nothing: they would hide any bend below. Redraws go on in twenties, and stop as soon as every p-value is 2.5
+    standard errors away from the level it is compared with (a sequential p-value: Besag & Clifford 1991); where the
+    power law seems refuted they go on to n. So the side of the level is known; the p-value itself to
+    sqrt(p (1 - p)/draws). The truncated law is tried where "holds" depends on it.
+
+    How often each word is said of spectra with and without a power law, by shape: ``rmt_lab.verdict.rates`` and
+    docs/error-bars.md. Eigenvalues alone cannot tell a population from matrices whose *entries* have heavy tails: use
+    :func:`rmt_lab.verdict.verdict`, which looks at the shuffled entries too.
 
     Parameters
     ----------
@@ -194,10 +208,10 @@ def tail_test(
     share : float, default 0.2
         Between 0 and 0.4. The power law is claimed of this share of the population.
     n : int, default 200
-        Most redraws.
+        Most redraws per law.
     rng : Generator, int or None
     quick : bool, default False
-        Read both p-values from a regression that was fitted to redraws of other spectra, in half a millisecond.
+        Read the p-values from a regression that was fitted to redraws of other spectra, in half a millisecond.
         For ``share=0.2`` only.
 
     Raises
@@ -226,30 +240,23 @@ def tail_test(
         if abs(k - _QUICK_SHARE * len(x)) > 1:
             raise ValueError(f"k={k} of {len(x)}; quick=True knows share={_QUICK_SHARE} only")
         return _quick(x, N, k)
-    rng = np.random.default_rng(rng)
-    layer = _Layer(x, N, k)
-    laws = ("power_law", "lognormal")
-    matched = {law: layer.match(law) for law in laws}
-    alpha = 1 + 1 / matched["power_law"][0]
-    note = _no_level(N, len(x), k, alpha)
-    n = min(n, 60) if note else n  # p-values that decide nothing need not be known well
-    extreme = dict.fromkeys(laws, 0)
-    drawn = dict.fromkeys(laws, 0)
-    going, done = list(laws), 0
-    while going and done < n:
-        step = min(20, n - done)
-        grams = _grams(N, layer.K, step, rng)
-        u = 1 - rng.random((step, k))
-        done += step
-        for law in list(going):
-            c = layer.redraw(*matched[law], _excess(law, u, layer.q), grams)[1]
-            extreme[law] += int(np.count_nonzero(c <= layer.c if law == "power_law" else c >= layer.c))
-            drawn[law] = done
-            expected = LEVEL * done  # if p were the level itself; beyond 2.5 deviations it is on a known side
-            if done >= 40 and abs(extreme[law] - expected) >= 2.5 * np.sqrt(expected * (1 - LEVEL)):
-                going.remove(law)
-    p = {law: (1 + extreme[law]) / (1 + drawn[law]) for law in laws}
-    return TailTest(layer.c, p["power_law"], p["lognormal"], alpha, k, len(x), N, max(drawn.values()), not note, note)
+    return _test(_Layer(x, N, k), n, np.random.default_rng(rng))
+
+
+def _test(layer: _Layer, n: int, rng: np.random.Generator) -> TailTest:
+    matched = layer.match("power_law")
+    g, slope = layer.exponent(matched, 16, rng)
+    note = _no_answer(layer.N, layer.M, layer.k, g)
+    n = min(n, 40) if note else n  # p-values that decide nothing need not be known well
+    down, up, spread = layer.count("power_law", matched, n, rng, {"down": LEVEL, "up": RIVAL_LEVEL})
+    if not note and up < RIVAL_LEVEL:
+        note = _FINGERS.format(up)
+    p = dict.fromkeys(LAWS[1:], np.nan)
+    for law in p:
+        if not note and (law == "lognormal" or (p["lognormal"] < RIVAL_LEVEL and down >= LEVEL)):
+            p[law] = layer.count(law, layer.match(law), n, rng, {"up": RIVAL_LEVEL})[1]
+    alpha = _interval(g, spread / slope, 0.95)
+    return TailTest(layer.c, down, p["lognormal"], p["truncated"], up, *alpha, layer.k, layer.M, layer.N, n, note)
 
 
 def population_alpha(
@@ -309,21 +316,16 @@ def population_alpha(
     x, N, k = _checked(eigenvalues, N, k, share)
     if n < 20:
         raise ValueError(f"n={n}; the interval needs at least 20 redraws")
-    rng = np.random.default_rng(rng)
-    layer = _Layer(x, N, k)
-    observed = np.log(_two_moments(layer.y, k))
-    g, s = layer.match("power_law")
-    grams = _grams(N, layer.K, n, rng)
-    h = _excess("power_law", 1 - rng.random((n, k)), layer.q)
-    few = slice(0, min(n, 30))
-    slope = 1.0
-    for _ in range(3):
-        a, b = (np.log(_two_moments(layer.tails(f * g, s, h[few], grams[few]), k)).mean() for f in (1 / 1.2, 1.2))
-        slope = max((b - a) / (2 * np.log(1.2)), 0.1)
-        g *= float(np.exp(np.clip((observed - (a + b) / 2) / slope, -0.7, 0.7)))
-    spread = np.log(_two_moments(layer.tails(g, s, h, grams), k)).std()
-    reach = np.exp(ndtri((1 + level) / 2) * spread / slope)
-    return PopulationAlpha(float(1 + 1 / g), float(1 + 1 / (g * reach)), float(1 + reach / g))
+    layer, rng = _Layer(x, N, k), np.random.default_rng(rng)
+    matched = layer.match("power_law")
+    g, slope = layer.exponent(matched, min(n, 40), rng)
+    return _interval(g, layer.count("power_law", matched, n, rng, {})[2] / slope, level)
+
+
+def _interval(g: float, spread: float, level: float) -> PopulationAlpha:
+    """Of alpha = 1 + 1/g, for ln g known with that spread; infinite where there is hardly a tail."""
+    reach = np.exp(ndtri((1 + level) / 2) * spread)
+    return PopulationAlpha(*(float(1 + 1 / x) if x > 0.01 else np.inf for x in (g, g * reach, g / reach)))
 
 
 def redrawn_curvatures(
@@ -344,9 +346,9 @@ def redrawn_curvatures(
     Returns
     -------
     curvatures : dict
-        "power_law" and "lognormal": n curvatures of redrawn tails each.
+        "power_law", "lognormal" and "truncated": n curvatures of redrawn tails each.
     g : float
-        1/(alpha_population - 1).
+        1/(alpha_population - 1), from :func:`population_alpha`'s two moments.
 
     Examples
     --------
@@ -359,16 +361,17 @@ def redrawn_curvatures(
     rng = np.random.default_rng(rng)
     layer = _Layer(x, N, k)
     grams, u = _grams(N, layer.K, n, rng), 1 - rng.random((n, k))
-    matched = {law: layer.match(law) for law in ("power_law", "lognormal")}
+    matched = {law: layer.match(law) for law in LAWS}
     null = {law: layer.redraw(g, s, _excess(law, u, layer.q), grams)[1] for law, (g, s) in matched.items()}
-    return null, matched["power_law"][0]
+    return null, layer.exponent(matched["power_law"], min(n, 40), rng)[0]
 
 
 def quick_features(eigenvalues: Spectrum | npt.ArrayLike, N: int | None = None, degree: int = 3) -> Array:
-    """What the quick mode looks at: all products, up to the degree, of six figures of the spectrum and its shape.
+    """What the quick mode looks at: all products, up to the degree, of seven figures of the spectrum and its shape.
 
-    They are sqrt(M/N), ln k, ln m (m the mean of ln(x/x_(k+1)) over the k = M/5 largest) and the log spacings of the
-    body over m, ln(ln(x_i/x_j)/m) for i and j the ranks of 20, 32, 50 and 80 %.
+    They are sqrt(M/N), 1/sqrt(k), ln m (m the mean of ln(x/x_(k+1)) over the k = M/5 largest), ln(d/m) (d as in
+    :func:`population_alpha`), and the log spacings of the body over m, ln(ln(x_i/x_j)/m) for i and j the ranks of 20,
+    32, 50 and 80 %.
 
     Parameters
     ----------
@@ -379,38 +382,43 @@ def quick_features(eigenvalues: Spectrum | npt.ArrayLike, N: int | None = None, 
     Examples
     --------
     >>> len(quick_features(np.arange(1, 101), N=400))
-    84
+    120
     """
     x, N, k = _checked(eigenvalues, N, None, _QUICK_SHARE)
     y, at = np.log(x), _ranks(len(x), k)
     m = float(_moments(y, k)[0])
     body = np.log(np.maximum(-np.diff(y[at]), 1e-3 * m) / m)
-    base = np.r_[2 * np.sqrt(len(x) / N) - 1, np.log(k / 60), np.log(m), body]
+    base = np.r_[2 * np.sqrt(len(x) / N) - 1, np.sqrt(60 / k) - 1, np.log(m), 3 * np.log(_two_moments(y, k) / m), body]
     products = [combinations_with_replacement(base, d) for d in range(1, degree + 1)]
     return np.array([1.0, *(np.prod(f) for p in products for f in p)])
 
 
 @cache
 def _quick_table() -> tuple[Array, Array, Array]:
-    """Coefficients (features x 5), lowest and highest value of the six figures that they were fitted to."""
+    """Coefficients (features x 7), lowest and highest value of the figures that they were fitted to."""
     table = json.loads(shipped_folder("spectral_quick.json").read_text())
     return np.array(table["coefficients"]), np.array(table["low"]), np.array(table["high"])
 
 
 def _quick(x: Array, N: int, k: int) -> TailTest:
-    """Both p-values from ln c* ~ Normal, its mean and spread by regression."""
+    """The p-values from ln c* ~ Normal, its mean and spread by regression."""
     coefficients, low, high = _quick_table()
     f = quick_features(x, N)
-    mean_p, spread_p, mean_l, spread_l, g = f @ coefficients
-    c = curvature(x, k)
-    p = float(ndtr((np.log(c) - mean_p) / np.exp(spread_p)))
-    q = float(ndtr(-(np.log(c) - mean_l) / np.exp(spread_l)))
-    alpha = float(1 + np.exp(-g))
-    note = _no_level(N, len(x), k, alpha)
+    *fitted, log_g = f @ coefficients
+    z = {law: (np.log(curvature(x, k)) - fitted[2 * i]) / np.exp(fitted[2 * i + 1]) for i, law in enumerate(LAWS)}
+    p = {law: float(ndtr(-z[law])) for law in LAWS}
+    note = _no_answer(N, len(x), k, float(np.exp(log_g)))
     base = f[1 : 1 + len(low)]
     if not note and ((base < low) | (base > high)).any():
         note = "the quick mode's table holds no such spectrum; use quick=False"
-    return TailTest(c, p, q, alpha, k, len(x), N, 0, not note, note)
+    if not note and p["power_law"] < RIVAL_LEVEL:
+        note = _FINGERS.format(p["power_law"])
+    alpha = _interval(float(np.exp(log_g)), 0, 0.95).alpha
+    down = float(ndtr(z["power_law"]))
+    return TailTest(
+        curvature(x, k), down, p["lognormal"], p["truncated"], p["power_law"], alpha, np.nan, np.nan, k, len(x), N, 0,
+        note,
+    )  # fmt: skip
 
 
 def _checked(
@@ -440,13 +448,13 @@ def _checked(
     return x, N, k
 
 
-def _no_level(N: int, M: int, k: int, alpha: float) -> str:
+def _no_answer(N: int, M: int, k: int, g: float) -> str:
     if N < LEAST_Q * M:
         return f"Q={N / M:.3g}: the test has no level below Q={LEAST_Q:g}"
     if k < LEAST_K:
-        return f"k={k}: a tail shorter than {LEAST_K} values refutes nothing"
-    if alpha > STEEPEST:
-        return f"alpha_population={alpha:.1f}: a tail as steep as that of noise"
+        return f"k={k}: a tail of fewer than {LEAST_K} values tells nothing"
+    if 1 + 1 / g > STEEPEST:
+        return f"alpha_population={_interval(g, 0, 0.95).alpha:.1f}: above {STEEPEST:g} a power law is no heavy tail"
     return ""
 
 
@@ -465,10 +473,27 @@ def _excess(law: str, u: Array, q: float) -> Array:
     """ln(tau/s)/g of the top share q of a law, mean 1, at uniform u; descending rows."""
     if law == "power_law":
         h = -np.log(u)
+    elif law == "truncated":
+        log_y, log_sf, mean = _truncated()
+        h = np.interp(np.log(u), log_sf, log_y) / mean
     else:
         z = ndtri(1 - q)
         h = (-ndtri(q * u) - z) / (np.exp(-z * z / 2) / np.sqrt(2 * np.pi) / q - z)
     return np.asarray(-np.sort(-h, axis=-1))
+
+
+@cache
+def _truncated() -> tuple[Array, Array, float]:
+    """ln y, the log survival function of y's density ~ y^-2 e^(-y/10), y > 1, both for falling y; the mean of ln y.
+
+    The integral of t^-2 e^(-t z) from y on is e^(-y z)/y - z E1(y z).
+    """
+    log_y = np.linspace(0, np.log(60 / _CUT), 4001)
+    y = np.exp(log_y)
+    sf = np.exp(-_CUT * y) / y - _CUT * exp1(_CUT * y)
+    sf = np.maximum(sf / sf[0], np.finfo(np.float64).tiny)
+    mean = float(np.sum((sf[1:] + sf[:-1]) / 2 * np.diff(log_y)))  # the mean of ln y is the integral of sf over ln y
+    return log_y[::-1], np.log(sf)[::-1], mean
 
 
 def _grams(N: int, K: int, n: int, rng: np.random.Generator) -> Array:
@@ -523,7 +548,7 @@ class _Layer:
         M = len(x)
         # a spectrum is rigid: few large matrices give the mean. One shifts ln g by some 16/M; this many by 0.02
         draws = min(int(np.ceil((800 / M) ** 2)), 30)
-        self.N, self.k, self.q = N, k, k / M
+        self.N, self.M, self.k, self.q = N, M, k, k / M
         self.y = np.log(x)
         m, c, _ = _moments(self.y, k)
         self.m, self.c = float(m), float(c)
@@ -603,3 +628,39 @@ class _Layer:
             g *= max(self.m / float((m / mean).mean()), 0.3)
             s += float(self.y[self.k] - start.mean())
         return g, s
+
+    def exponent(self, matched: tuple[float, float], draws: int, rng: np.random.Generator) -> tuple[float, float]:
+        """The g for which the mean ln d* of some redraws is ln d, and the slope d ln d*/d ln g, by secants."""
+        g, s = matched
+        observed = np.log(_two_moments(self.y, self.k))
+        grams = _grams(self.N, self.K, draws, rng)
+        h = _excess("power_law", 1 - rng.random((draws, self.k)), self.q)
+        slope = 1.0
+        for _ in range(2):
+            a, b = (np.log(_two_moments(self.tails(f * g, s, h, grams), self.k)).mean() for f in (1 / 1.2, 1.2))
+            slope = max((b - a) / (2 * np.log(1.2)), 0.1)
+            g *= float(np.exp(np.clip((observed - (a + b) / 2) / slope, -0.7, 0.7)))
+        return g, slope
+
+    def count(
+        self, law: str, matched: tuple[float, float], n: int, rng: np.random.Generator, levels: dict[str, float]
+    ) -> tuple[float, float, float]:
+        """p-values that the curvature is as small, and as large, as in redraws of a law; the spread of ln d* in these.
+
+        There are at most n redraws. They end as soon as each side that has a level is known to lie above it or, for
+        "up", on either side of it; without levels there are n.
+        """
+        seen, log_d = {"down": 0, "up": 0}, []
+        done = 0
+        while done < n:
+            step = min(20, n - done)
+            h = _excess(law, 1 - rng.random((step, self.k)), self.q)
+            y = self.tails(*matched, h, _grams(self.N, self.K, step, rng))
+            c = _moments(y, self.k)[1]
+            log_d.append(np.log(_two_moments(y, self.k)))
+            done += step
+            seen = {"down": seen["down"] + int((c <= self.c).sum()), "up": seen["up"] + int((c >= self.c).sum())}
+            far = {side: (seen[side] - done * p) / np.sqrt(done * p * (1 - p)) for side, p in levels.items()}
+            if far and done >= 40 and all(z > 2.5 or (side == "up" and z < -2.5) for side, z in far.items()):
+                break
+        return (1 + seen["down"]) / (1 + done), (1 + seen["up"]) / (1 + done), float(np.concatenate(log_d).std())

@@ -105,5 +105,5 @@ def test_the_words_say_whether_dropping_helped():
     fig = plot_fingers(fit, fig=Figure(figsize=(8, 7)))
     assert fit.num_fingers == 1
     assert f"{fit.fit.alpha:.2f} instead of {fit.raw.alpha:.2f}" in alt_text(fig)
-    assert "fits worse" in alt_text(fig)
+    assert "D√n goes from 0.33 to 1.06" in alt_text(fig)
     assert "No fingers" in alt_text(plot_fingers(fix_fingers([1.0, 2.0, 4.0, 9.0, 11.0]), fig=Figure()))

@@ -80,7 +80,6 @@ def test_what_is_reported_hangs_together(seed, scale, far):
     assert f.tried[0] is f.raw
     assert np.all((f.p_values >= 0) & (f.p_values <= 1))
     assert fix_fingers(scale * x, "outliers").num_fingers == f.num_fingers
-    assert f.improved == (f.fit.D * f.fit.n_tail**0.5 < f.raw.D * f.raw.n_tail**0.5)
 
 
 def test_a_further_finger_is_more_surprising():

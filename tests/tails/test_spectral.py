@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import integrate
 
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails.spectral import (
+    LAWS,
     LEAST_Q,
     WORDS,
     TailTest,
+    _excess,
+    _truncated,
     curvature,
     population_alpha,
     quick_features,
@@ -60,7 +64,29 @@ def test_power_against_lognormal_populations(lognormals):
     tests = [tail_test(x, 800, share=0.4, n=60, rng=0) for x in lognormals]
     assert np.mean([t.p_power_law < 0.1 for t in tests]) >= 0.3
     assert np.mean([t.p_lognormal < 0.1 for t in tests]) <= 0.3
-    assert np.mean([t.word == "holds" for t in tests]) <= 0.2
+    assert sum(t.word == "holds" for t in tests) <= 1
+
+
+def test_the_truncated_rival_is_the_law_that_it_is_said_to_be():
+    log_y, log_sf, mean = _truncated()
+    for y in (1.5, 4.0, 12.0, 40.0):
+        upper = integrate.quad(lambda t: t**-2 * np.exp(-t / 10), y, np.inf)[0]
+        whole = integrate.quad(lambda t: t**-2 * np.exp(-t / 10), 1, np.inf)[0]
+        assert np.exp(np.interp(np.log(y), log_y[::-1], log_sf[::-1])) == pytest.approx(upper / whole, rel=1e-4)
+    h = _excess("truncated", 1 - np.random.default_rng(0).random((200, 500)), 0.2)
+    assert h.mean() == pytest.approx(1, abs=0.01)
+    assert mean == pytest.approx(
+        integrate.quad(lambda t: np.log(t) * t**-2 * np.exp(-t / 10), 1, np.inf)[0] / whole, rel=1e-3
+    )
+
+
+def test_a_finger_is_said_to_hide_the_bend(power_laws):
+    x = power_laws[0].copy()
+    x[-3:] *= 300
+    t = tail_test(x, 800, n=40, rng=0)
+    assert t.word == "can't tell"
+    assert t.p_upward < 0.05
+    assert "bends up" in t.why
 
 
 @pytest.mark.slow
@@ -72,7 +98,7 @@ def test_population_exponent_where_the_samples_is_off():
         assert low < alpha < high
         inside += low < 3.0 < high
         centre.append(alpha)
-    assert inside >= 9
+    assert inside >= 8  # 0.4 % of seeds where nine in ten are covered
     assert np.median(centre) == pytest.approx(3.0, abs=0.5)  # the sample's own exponent is 4 at Q = 1
 
 
@@ -80,20 +106,19 @@ def test_no_word_without_level(power_laws):
     rng = np.random.default_rng(1)
     square = tail_test(spectrum(np.exp(2 * rng.normal(size=150)), 150, rng), 150, n=40, rng=0)
     assert 1 < LEAST_Q
-    assert not square.has_level
     assert square.word == "can't tell"
     assert "Q=1" in square.why
     assert tail_test(power_laws[0], 800, share=0.06, n=20, rng=0).word == "can't tell"
 
 
 def test_words_follow_from_p_values():
-    def word(p, q, has_level=True):
-        return TailTest(0.9, p, q, 2.5, 40, 200, 800, 100, has_level).word
+    def word(p, q, r, note=""):
+        return TailTest(0.9, p, q, r, 0.5, 2.5, 2.0, 3.0, 40, 200, 800, 100, note).word
 
-    assert word(0.05, 0.5) == word(0.05, 0.05) == "refuted"
-    assert word(0.5, 0.05) == "holds"
-    assert word(0.5, 0.5) == word(0.05, 0.5, has_level=False) == "can't tell"
-    assert {word(0.05, 0.5), word(0.5, 0.05), word(0.5, 0.5)} == set(WORDS)
+    assert word(0.05, 0.5, np.nan) == word(0.05, 0.04, 0.04) == "refuted"
+    assert word(0.5, 0.04, 0.04) == "holds"
+    assert word(0.5, 0.04, 0.06) == word(0.5, 0.5, np.nan) == word(0.05, 0.5, 0.5, "no answer") == "can't tell"
+    assert {word(0.05, 0.5, 0.5), word(0.5, 0.04, 0.04), word(0.5, 0.5, 0.5)} == set(WORDS)
 
 
 def test_scale_order_zeros_and_seed_do_not_matter(power_laws):
@@ -112,10 +137,12 @@ def test_quick_mode_follows_the_redraws(power_laws, lognormals):
     off, alphas = [], []
     for x in power_laws[:6] + lognormals[:6]:
         null, g = redrawn_curvatures(x, 800, n=60, rng=0)
+        assert set(null) == set(LAWS)
         c, quick = curvature(x, 40), tail_test(x, 800, quick=True)
         off += [
             quick.p_power_law - np.mean(null["power_law"] <= c),
             quick.p_lognormal - np.mean(null["lognormal"] >= c),
+            quick.p_truncated - np.mean(null["truncated"] >= c),
         ]
         alphas.append(quick.alpha_population - 1 - 1 / g)
         assert quick.draws == 0
@@ -127,7 +154,7 @@ def test_quick_mode_says_where_its_table_ends():
     far = tail_test(np.exp(np.linspace(0, 24, 400)), 800, quick=True)
     assert far.word == "can't tell"
     assert "quick=False" in far.note
-    assert len(quick_features(np.arange(1, 101), 400, degree=1)) == 7
+    assert len(quick_features(np.arange(1, 101), 400, degree=1)) == 8
 
 
 @pytest.mark.parametrize(
