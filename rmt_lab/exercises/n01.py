@@ -50,7 +50,7 @@ def eigenvalues(answer: Any) -> str | None:
     "01-predict-count",
     hint="Do the five lines of the right panel above differ as much as five independent samples would?",
     why="Eigenvalues repel each other and stand almost as evenly as the ticks of a ruler. Run the next cell.",
-    wrong=["about 16", "about 160", 16, "1"],
+    wrong=["about 16", "about 160", 16, "one"],
 )
 def predict_count(answer: Any) -> str | None:
     """Prediction: how the count of eigenvalues below 0.75 varies."""

@@ -100,7 +100,7 @@ def gpt2_edge(answer: Any) -> str | None:
     "02-which-step",
     hint="Two of the steps hold for every matrix. Which one uses that entries have nothing to do with each other?",
     why="Products of different columns no longer have expectation zero, so the quadratic form is not a trace of G.",
-    wrong=["step 1", "step 2", "step 4", "step 5", 3, "the third"],
+    wrong=["step 1", "step 2", "step 4", "step 5", 1, "the third"],
 )
 def which_step(answer: Any) -> str | None:
     """Where correlated columns break the derivation."""

@@ -15,7 +15,7 @@ from .answers import agrees, choice, close, near, number
     "03-predict-spread",
     hint="Between two eigenvalues in the middle of the spectrum the distance goes like 1/M. The edge is less crowded.",
     why="The spread goes like M to the power -2/3: neither that of a mean, nor that of neighbours in the middle.",
-    wrong=["2.8 times", "8 times", 4, "four"],
+    wrong=["2.8 times", "8 times", 2.8, "four"],
 )
 def predict_spread(answer: Any) -> str | None:
     """Prediction: how the spread of the largest eigenvalue shrinks."""

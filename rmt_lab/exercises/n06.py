@@ -128,7 +128,7 @@ def distance(answer: Any) -> str | None:
     "06-predict-coverage",
     hint="The formula takes xmin for known. Here xmin is chosen, and from the same values.",
     why="The choice of xmin moves alpha as well, and the formula leaves that out.",
-    wrong=["about 95", "about 50", 80, "80 %"],
+    wrong=["about 95", "about 50", 95, "50 %"],
 )
 def predict_coverage(answer: Any) -> str | None:
     """Prediction: how many of 100 textbook error bars hold the truth."""

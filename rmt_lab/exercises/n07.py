@@ -10,22 +10,18 @@ import numpy as np
 from .. import atlas
 from ..analysis import analyze
 from ..tails.power_law import fit_power_law
-from . import exercise
+from . import exercise, prediction, question
 from .answers import choice, close, near, number, whole
 
 
-@exercise(
-    "07-predict-drop-one",
-    hint="The fit chooses its own tail. What if another tail fits nearly as well?",
-    why="The search for xmin leaps to another tail altogether, and takes alpha along.",
-    wrong=["within its error bar", "about half", "falls"],
+@prediction(
+    "07-drop-one",
+    options=["within its error bar", "about half", "below 3"],
+    why="The search for xmin moved to another tail.",
 )
-def predict_drop_one(answer: Any) -> str | None:
-    """Prediction: alpha without the largest of 576 eigenvalues."""
-    answer = choice(answer, ["within its error bar", "about half", "below 3"])
-    if answer == "within its error bar":
-        return "that would hold if the tail stayed the same, and nothing holds it in place"
-    return None if answer == "below 3" else "it is more violent than that"
+def drop_one(alpha: float) -> str:
+    """Alpha without the largest of 576 eigenvalues."""
+    return "below 3" if alpha < 3 else "about half" if alpha < 10.7 else "within its error bar"
 
 
 @exercise(
@@ -99,3 +95,15 @@ def true_outliers(answer: Any) -> str | None:
     if answer == right:
         return None
     return "fit both and compare: it moves by more than a hundredth" if answer == "the same" else "it is the other way"
+
+
+question(
+    "07-when-honest",
+    "When dropping a point is honest",
+    points=[
+        "a reason that does not come from the fit",
+        "a misfit that gets smaller, not alpha alone",
+        "one rule for all layers, fixed before the result is seen",
+        "the same rule on noise of the same shape, where it finds next to nothing",
+    ],
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from .. import atlas
 from ..bulk import fit_bulk
 from . import exercise
-from .answers import NoAnswer, NotYet, agrees, array, choice, kind
+from .answers import Array, NotYet, agrees, array, choice, holds, kind
 
 _ROLES = ["feed-forward in", "feed-forward out", "query", "key", "value", "attention output"]
 
@@ -112,6 +113,18 @@ def untrained_layer(answer: Any) -> str | None:
     return f"{spikes} eigenvalues of {found.name!r} lie beyond the edge of its noise" if spikes else None
 
 
+def _shuffled_in_place(W: Array, rng: np.random.Generator) -> Array:
+    for row in W:
+        rng.shuffle(row)
+    return W
+
+
+def _swapped(row: Array, rng: np.random.Generator) -> Array:
+    i, j = rng.choice(row.size, 2, replace=False)
+    row[i], row[j] = row[j], row[i]
+    return row
+
+
 @exercise(
     "08-row-null",
     hint="numpy's Generator has three methods for this: shuffle, permutation and permuted. One of them treats "
@@ -122,28 +135,98 @@ def untrained_layer(answer: Any) -> str | None:
         lambda W, rng: rng.permutation(W.ravel()).reshape(W.shape),
         lambda W, rng: rng.permutation(W, axis=1),
         lambda W, rng: rng.permutation(W),
+        lambda W, rng: rng.permuted(W, axis=0),
+        lambda W, rng: np.sort(W, axis=1),
+        lambda W, rng: np.roll(W, 1, axis=1),
+        lambda W, rng: np.stack([np.roll(row, rng.integers(1, row.size)) for row in W]),
+        lambda W, rng: np.stack([row[::-1] if i % 2 else row for i, row in enumerate(W)]),
+        lambda W, rng: W[:, [1, 0, *range(2, W.shape[1])]],
+        lambda W, rng: np.stack([_swapped(row, rng) for row in W]),
+        lambda W, rng: W[:, rng.permutation(W.shape[1])],
+        lambda W, rng: np.hstack([rng.permuted(half, axis=1) for half in np.array_split(W, 2, axis=1)]),
+        lambda W, rng: np.random.default_rng(0).permuted(W, axis=1),
+        lambda W, rng: np.random.default_rng().permuted(W, axis=1),
+        lambda W, rng: rng.choice(W.ravel(), W.shape),
+        lambda W, rng: rng.normal(W.mean(axis=1, keepdims=True), W.std(axis=1, keepdims=True), W.shape),
+        lambda W, rng: rng.permuted(W, axis=1).T,
         lambda W, rng: W,
         lambda W, rng: W[0],
         lambda W: W,
     ],
+    right=[
+        lambda W, rng: rng.permuted(W, axis=1),
+        lambda W, rng: [rng.permutation(row) for row in W],
+        lambda W, rng: np.take_along_axis(W, np.argsort(rng.random(W.shape), axis=1), axis=1),
+        lambda W, rng: np.apply_along_axis(rng.permutation, 1, W),
+        lambda matrix, generator: generator.permuted(matrix.T, axis=0).T,
+        _shuffled_in_place,
+    ],
 )
 def row_null(answer: Any) -> str | None:
     """A function that shuffles every row by itself."""
-    if not callable(answer) or isinstance(answer, type):
-        raise NotYet(f"the answer is {kind(answer)}, and a function is asked for (its name, without brackets)")
-    W = np.random.default_rng(8).normal(size=(5, 40))
-    try:
-        result = answer(W.copy(), np.random.default_rng(0))
-    except Exception as error:
-        raise NotYet(f"for a W of shape (5, 40) the function raised {type(error).__name__}: {error}"[:200]) from None
-    if result is None or result is ...:
-        raise NoAnswer
-    A = array(result, (5, 40))
-    if np.array_equal(A, W):
-        return "the result is W itself, nothing was shuffled"
-    if np.array_equal(np.sort(A, axis=1), np.sort(W, axis=1)):
-        whole_columns = np.array_equal(A[:, np.argsort(A[0])], W[:, np.argsort(W[0])])
-        return "whole columns changed places, and took their correlations with them" if whole_columns else None
-    if np.array_equal(np.sort(A.sum(axis=1)), np.sort(W.sum(axis=1))):
-        return "whole rows changed places; inside a row all stands as it stood"
-    return "the rows do not keep their own entries"
+    draw = np.random.default_rng(8).normal
+    matrices = [draw(size=shape) for shape in ((5, 40), (5, 40), (8, 30), (1, 50))]
+    inputs = [(W, np.random.default_rng(seed)) for W, seed in zip(matrices, (0, 1, 2, 3), strict=True)]
+    again = [(matrices[0], np.random.default_rng(seed)) for seed in (0, 4)]
+    properties: dict[str, Callable[[tuple[Any, ...], Any], bool]] = {
+        "the result is W itself, nothing was shuffled": lambda args, A: not np.array_equal(_like(args, A), args[0]),
+        "whole rows changed places; inside a row all stands as it stood": lambda args, A: (
+            not _same_rows(_like(args, A), args[0])
+        ),
+        "the rows do not keep their own entries": lambda args, A: np.array_equal(*_sorted_rows(args, A)),
+        "every row is in order of size, and a random order is asked for": lambda args, A: bool(
+            (np.diff(_like(args, A), axis=1) < 0).any()
+        ),
+        "the order is not random: many entries stay in their place, or beside their neighbours": lambda args, A: (
+            _is_mixed(_places(args, A))
+        ),
+        "whole columns changed places, and took their correlations with them": lambda args, A: (
+            not _rows_move_alike(_places(args, A))
+        ),
+    }
+    together: dict[str, Callable[[list[Any]], bool]] = {
+        "two generators give the same result: rng plays no part in it": lambda results: (
+            not np.array_equal(results[0], results[-1])
+        ),
+        "one generator gives two results: the chance must come from rng alone": lambda results: np.array_equal(
+            results[0], results[-2]
+        ),
+    }
+    return holds(answer, ["W", "rng"], inputs + again, properties, together)
+
+
+def _like(args: tuple[Any, ...], result: Any) -> Array:
+    return array(result, args[0].shape)
+
+
+def _sorted_rows(args: tuple[Any, ...], result: Any) -> tuple[Array, Array]:
+    return np.sort(_like(args, result), axis=1), np.sort(args[0], axis=1)
+
+
+def _same_rows(A: Array, W: Array) -> bool:
+    return sorted(map(tuple, A)) == sorted(map(tuple, W)) and not np.array_equal(A, W)
+
+
+def _places(args: tuple[Any, ...], result: Any) -> Array:
+    """The old place of each entry in its row; the entries of W all differ."""
+    ranks = np.argsort(np.argsort(_like(args, result), axis=1), axis=1)
+    return np.take_along_axis(np.argsort(args[0], axis=1).astype(float), ranks, axis=1)
+
+
+def _rows_move_alike(places: Array) -> bool:
+    """Whether two rows share more places than independent permutations do: 1 on average, hardly ever 12."""
+    return any(int((a == b).sum()) > 12 for i, a in enumerate(places) for b in places[:i])
+
+
+def _is_mixed(places: Array) -> bool:
+    """Whether places look drawn: per row 1 entry in place and 2 pairs of neighbours on average, and no trend."""
+    rows, n = places.shape
+    own = np.arange(n)
+    steps = (places - np.roll(places, 1, axis=1)) % n
+    neighbours = int(((steps == 1) | (steps == n - 1)).sum())
+    trend = float(np.mean([np.corrcoef(row, own)[0, 1] for row in places]))
+    return (
+        int((places == own).sum()) <= rows + 6 * rows**0.5 + 3
+        and neighbours <= 2 * rows + 6 * (2 * rows) ** 0.5 + 3
+        and abs(trend) < 5 / (rows * n) ** 0.5
+    )

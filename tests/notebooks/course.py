@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +23,23 @@ def script(name):
 
 handout = script("handout")
 
+# Notebooks whose second edition is not written yet, by prefix. Take a prefix out when you finish the notebook. Then its
+# exercises need ten wrong and five right answers each, it asks two questions in words, and it keeps its budget.
+UNFINISHED = {
+    "00",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+    "09",
+    "10",
+    "11",
+}
+
 
 class Cell(NamedTuple):
     """A cell of a notebook."""
@@ -34,7 +52,11 @@ class Cell(NamedTuple):
     @property
     def checked(self):
         """The exercise that the cell checks, or None."""
-        found = handout.CHECK.findall(self.source)
+        return self.asked("exercise")
+
+    def asked(self, tag):
+        """The name in the call that a cell of that tag ends with, or None."""
+        found = handout.CALLS[tag].findall(self.source)
         return found[-1][0] if found else None
 
 
@@ -50,6 +72,19 @@ def cells(path):
 def tagged(path, tag):
     """The cells with that tag."""
     return [c for c in cells(path) if tag in c.tags]
+
+
+def leaks(text, answer, code):
+    """What a text says about the right answer: its word, its values or, of a function (None), a line of its code."""
+    if isinstance(answer, str):
+        return [] if " one of '" in text else re.findall(rf"\b{re.escape(answer)}\b", text, re.IGNORECASE)
+    if answer is None:
+        bare = re.sub(r"\s", "", text)
+        lines = [re.sub(r"\s", "", line).removeprefix("return") for line in code.splitlines()]
+        return [line for line in lines if len(line) > 7 and line in bare]
+    said = [float(x) for x in re.findall(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text)]
+    found = [v for v in answer if any(abs(v - s) <= 5e-3 * abs(v) for s in said)]
+    return found if len(found) == len(answer) else []
 
 
 def solution_code(cell):
