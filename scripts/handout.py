@@ -6,7 +6,7 @@
                                 every prediction and every written answer, and a configuration file
 
 One source: a solution stands folded in its notebook, in a markdown cell tagged "solution", and is taken from there.
-Nothing here needs nbgrader; with it, ``nbgrader generate_assignment 01_gaussian_matrices`` in handout/nbgrader goes on.
+Nothing here needs nbgrader; with it, ``nbgrader generate_assignment 01_the_law_of_noise`` in handout/nbgrader goes on.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def write(folder: Path) -> list[Path]:
     written = [folder / "nbgrader" / "nbgrader_config.py"]
     written[0].parent.mkdir(parents=True, exist_ok=True)
     written[0].write_text(CONFIG, encoding="utf-8")
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+    for path in [*sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")), *sorted(NOTEBOOKS.glob("extras/x[0-9]_*.ipynb"))]:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         copies = {
             folder / "student" / path.name: student(notebook),

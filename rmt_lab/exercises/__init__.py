@@ -56,10 +56,10 @@ that are not checked carry the tag ``answers``. A notebook ends with ``progress(
 
 How to write a prediction
 -------------------------
-In ``n07.py``, a function from what the experiment measures to the option that it is. Its docstring is the title::
+In ``n05.py``, a function from what the experiment measures to the option that it is. Its docstring is the title::
 
     @prediction(
-        "07-drop-one",
+        "05-drop-one",
         options=["within its error bar", "about half", "below 3"],
         why="The search for xmin moved to another tail.",  # one sentence, shown by the reveal only
     )
@@ -74,21 +74,21 @@ In the notebook: a markdown cell with the question; a code cell, tagged ``predic
 the experiment, in a cell that ends with the reveal, and no solution cell::
 
     prediction = ...  # "within its error bar", "about half" or "below 3"
-    predict("07-drop-one", prediction)
+    predict("05-drop-one", prediction)
 
     without_one = rl.fit_power_law(x[:-1])
     print(without_one)
-    reveal("07-drop-one", without_one.alpha)
+    reveal("05-drop-one", without_one.alpha)
 
 The committed outputs are "No prediction yet." and "It came out: below 3 (2.04). No prediction was recorded. ...". The
 text after the reveal does not repeat its sentence.
 
 How to write a question
 -----------------------
-Two a notebook. In ``n07.py``::
+Two a notebook. In ``n05.py``::
 
     question(
-        "07-when-honest",
+        "05-when-honest",
         "When dropping a point is honest",
         points=["a reason that does not come from the fit", "a misfit that falls", "the same rule on noise"],
     )
@@ -96,7 +96,7 @@ Two a notebook. In ``n07.py``::
 In the notebook: a markdown cell with the question, and a code cell, tagged ``written``, that ends with the call::
 
     text = ...  # two or three sentences, in quotes; three quotes at both ends allow several lines
-    write("07-when-honest", text)
+    write("05-when-honest", text)
 
 The committed output is "No answer yet.". The points are shown once something was written. ``make handout`` makes of
 predictions and questions cells that nbgrader gives to a person to grade.
@@ -191,7 +191,7 @@ def predict(name: str, answer: Any) -> Note:
     Parameters
     ----------
     name : str
-        Of the prediction, such as ``"07-drop-one"``.
+        Of the prediction, such as ``"05-drop-one"``.
     answer : str or float
         One of the options, or a number where there are none. A later prediction takes the place of an earlier one.
 
@@ -207,9 +207,9 @@ def predict(name: str, answer: Any) -> Note:
 
     Examples
     --------
-    >>> predict("07-drop-one", "Below 3")
+    >>> predict("05-drop-one", "Below 3")
     Recorded: 'below 3'. Run the next cell.
-    >>> predict("07-drop-one", "rises")
+    >>> predict("05-drop-one", "rises")
     Not recorded: the answer is the text 'rises', which is not one of 'within its error bar', 'about half', 'below 3'.
     """
     found = find(name, Prediction)
@@ -249,9 +249,9 @@ def reveal(name: str, value: Any = None) -> Outcome:
 
     Examples
     --------
-    >>> predict("07-drop-one", "about half")
+    >>> predict("05-drop-one", "about half")
     Recorded: 'about half'. Run the next cell.
-    >>> reveal("07-drop-one", 2.036)
+    >>> reveal("05-drop-one", 2.036)
     You predicted: about half. It came out: below 3 (2.04). The search for xmin moved to another tail.
     """
     found = find(name, Prediction)
@@ -278,7 +278,7 @@ def write(name: str, text: Any) -> Note:
     Parameters
     ----------
     name : str
-        Of the question, such as ``"07-when-honest"``.
+        Of the question, such as ``"05-when-honest"``.
     text : str
         The answer. A later one takes the place of an earlier one.
 
@@ -294,7 +294,7 @@ def write(name: str, text: Any) -> Note:
 
     Examples
     --------
-    >>> write("07-when-honest", ...)
+    >>> write("05-when-honest", ...)
     No answer yet.
     """
     found = find(name, Question)
@@ -338,8 +338,8 @@ def names(notebook: str, kind: str = "exercise") -> list[str]:
 
     Examples
     --------
-    >>> names("07", "prediction")
-    ['07-drop-one']
+    >>> names("05", "prediction")
+    ['05-drop-one']
     """
     return [entry.name for entry in of_notebook(notebook) if _kind(entry) == kind]
 

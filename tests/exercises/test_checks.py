@@ -14,7 +14,7 @@ from course import NOTEBOOKS, UNFINISHED, cells, leaks, solution_code, tagged
 
 import rmt_lab as rl
 from rmt_lab import exercises
-from rmt_lab.exercises import answers, check, n11, names, predict, progress, reveal, write
+from rmt_lab.exercises import answers, check, n10, names, predict, progress, reveal, write
 from rmt_lab.exercises.records import Records
 from rmt_lab.exercises.registry import Exercise, entries, find, listed
 
@@ -49,7 +49,7 @@ def session(monkeypatch):
     """A session of its own for every test, and figures that nobody looks at."""
     monkeypatch.setattr(exercises, "_solved", set())
     monkeypatch.setattr(exercises, "_records", Records(None))
-    monkeypatch.setattr(n11, "_table", [])
+    monkeypatch.setattr(n10, "_table", [])
     monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
     yield
     plt.close("all")
@@ -71,7 +71,7 @@ def test_nonsense_is_refused_never_raised(name):
 def table(session):
     """The reader's own table, by which the exercises of the last notebook judge."""
     details = rl.analyze("minilm", layers=["query", "attention output"], randomize=True, fix_fingers="clip_xmax")
-    n11.about(details.assign(verdict=["plausible"] * 2 + ["too few values"] * (len(details) - 2)))
+    n10.about(details.assign(verdict=["plausible"] * 2 + ["too few values"] * (len(details) - 2)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,7 +112,7 @@ def bare(answer):
 def test_few_exercises_are_multiple_choice():
     choices = [name for name in NAMES if find(name, Exercise).is_choice]
     assert "00-one-large-weight" in choices
-    assert "02-four-times" not in choices
+    assert "01-four-times" not in choices
     assert len(choices) <= MOST_CHOICES * len(NAMES), choices
 
 
@@ -196,10 +196,10 @@ def test_unknown_names_are_answered_with_close_ones():
     with pytest.raises(ValueError, match="there are some in 00"):
         progress("99")
     for function, name, text in (
-        (check, "07-drop-one", "call predict, not check, for this prediction"),
-        (reveal, "07-drop-nothing", "call check, not predict, for this exercise"),
-        (write, "07-drop-one", "call predict, not write"),
-        (write, "07-wen-honest", "no such question; did you mean '07-when-honest'"),
+        (check, "05-drop-one", "call predict, not check, for this prediction"),
+        (reveal, "05-drop-nothing", "call check, not predict, for this exercise"),
+        (write, "05-drop-one", "call predict, not write"),
+        (write, "05-wen-honest", "no such question; did you mean '05-when-honest'"),
     ):
         with pytest.raises(ValueError, match=text):
             function(name, "...")

@@ -12,7 +12,7 @@ from rmt_lab import exercises
 from rmt_lab.exercises import predict, prediction, progress, question, records, registry, reveal, write
 from rmt_lab.exercises.records import Records
 
-FIRST = "07-drop-one"  # one of the course's own
+FIRST = "05-drop-one"  # one of the course's own
 
 
 @pytest.fixture(autouse=True)
@@ -20,19 +20,19 @@ def asked(monkeypatch):
     """A few things to ask, for one test, and no records."""
     monkeypatch.setattr(registry, "entries", dict(registry.entries))
     monkeypatch.setattr(exercises, "_records", Records(None))
-    progress("07")  # loads the file, so that its own come first
+    progress("05")  # loads the file, so that its own come first
 
-    @prediction("07-count", options=None, why="Half of them are.")
+    @prediction("05-count", options=None, why="Half of them are.")
     def count(value=61):
         """How many of 100 matrices have fingers."""
         return value
 
-    @prediction("07-size", options=["<small>", "large"], why="It has to be.")
+    @prediction("05-size", options=["<small>", "large"], why="It has to be.")
     def size(value):
         """Whether it is large."""
         return {0: "<small>", 1: "large"}.get(value, "medium")
 
-    question("07-reason", "Why it moves", points=["two <valleys>", "one point decides"])
+    question("05-reason", "Why it moves", points=["two <valleys>", "one point decides"])
 
 
 @pytest.mark.parametrize("answer", ["below 3", " Below  3. ", "'below 3'", "BELOW 3"])
@@ -69,16 +69,16 @@ def test_without_a_prediction_the_reveal_says_so():
     ],
 )
 def test_a_number_is_told_by_how_much_it_differs(answer, text):
-    assert predict("07-count", answer).recorded
-    assert repr(reveal("07-count")) == text
+    assert predict("05-count", answer).recorded
+    assert repr(reveal("05-count")) == text
 
 
 def test_an_outcome_needs_its_value_and_is_an_option():
-    with pytest.raises(ValueError, match=r"value is missing; call reveal\('07-size', value\)"):
-        reveal("07-size")
+    with pytest.raises(ValueError, match=r"value is missing; call reveal\('05-size', value\)"):
+        reveal("05-size")
     with pytest.raises(ValueError, match="is 'medium'; it must be one of '<small>', 'large'"):
-        reveal("07-size", 2)
-    assert "<small>" not in reveal("07-size", 0)._repr_html_()
+        reveal("05-size", 2)
+    assert "<small>" not in reveal("05-size", 0)._repr_html_()
 
 
 @pytest.mark.parametrize(
@@ -89,44 +89,44 @@ def test_an_outcome_needs_its_value_and_is_an_option():
         (FIRST, "smaller", "Not recorded: the answer is the text 'smaller', which is not one of 'within its error"),
         (FIRST, 2.04, "Not recorded: the answer is the number 2.04, and one of"),
         (FIRST, object(), "Not recorded: the answer is a object, and one of"),
-        ("07-count", "many", "Not recorded: the answer is the text 'many', and a number is asked for."),
-        ("07-count", np.nan, "Not recorded: the answer is nan, and a finite number is asked for."),
-        ("07-reason", ..., "No answer yet."),
-        ("07-reason", "...", "No answer yet."),
-        ("07-reason", " \n", "No answer yet."),
-        ("07-reason", 3, "Not kept: the answer is the number 3, and a text in quotes is asked for."),
-        ("07-reason", "luck", "Not kept: the answer has 1 word, and two or three sentences are asked for."),
+        ("05-count", "many", "Not recorded: the answer is the text 'many', and a number is asked for."),
+        ("05-count", np.nan, "Not recorded: the answer is nan, and a finite number is asked for."),
+        ("05-reason", ..., "No answer yet."),
+        ("05-reason", "...", "No answer yet."),
+        ("05-reason", " \n", "No answer yet."),
+        ("05-reason", 3, "Not kept: the answer is the number 3, and a text in quotes is asked for."),
+        ("05-reason", "luck", "Not kept: the answer has 1 word, and two or three sentences are asked for."),
     ],
 )
 def test_nonsense_is_refused_and_leaves_what_was_recorded(name, answer, text):
     ask, good = (
-        (write, "D has two valleys.") if name == "07-reason" else (predict, 30 if "count" in name else "below 3")
+        (write, "D has two valleys.") if name == "05-reason" else (predict, 30 if "count" in name else "below 3")
     )
     note = ask(name, answer)
     assert not note.recorded
     assert repr(note).startswith(text)
     assert "two <valleys>" not in repr(note)
     assert ask(name, good).recorded
-    assert ("stays recorded." if name != "07-reason" else "The earlier one is kept.") in repr(ask(name, ...))
+    assert ("stays recorded." if name != "05-reason" else "The earlier one is kept.") in repr(ask(name, ...))
     ask(name, answer)
-    assert {i.name: i.done for i in progress("07").items}[name]
+    assert {i.name: i.done for i in progress("05").items}[name]
 
 
 def test_points_are_shown_after_an_answer_was_written():
-    note = write("07-reason", "D has two valleys, and one point decides between them.")
+    note = write("05-reason", "D has two valleys, and one point decides between them.")
     assert repr(note) == "Kept: 10 words. A good answer names:\n  - two <valleys>\n  - one point decides"
     assert "<li>two &lt;valleys&gt;</li>" in note._repr_html_()
 
 
 def test_progress_shows_what_was_predicted_and_written():
-    assert "0 of 3 predictions recorded, 0 of 2 answers written" in repr(progress("07"))
+    assert "0 of 3 predictions recorded, 0 of 2 answers written" in repr(progress("05"))
     predict(FIRST, "about half")
-    write("07-reason", "one two three")
-    said = repr(progress("07"))
+    write("05-reason", "one two three")
+    said = repr(progress("05"))
     assert "0 of 4 exercises solved, 1 of 3 predictions recorded, 1 of 2 answers written" in said
-    assert "[x] 07-drop-one       Alpha without the largest of 576 eigenvalues (predicted: about half)" in said
-    assert "[x] 07-reason         Why it moves (written, 3 words)" in said
-    assert "&#10003; predicted: about half" in progress("07")._repr_html_()
+    assert "[x] 05-drop-one       Alpha without the largest of 576 eigenvalues (predicted: about half)" in said
+    assert "[x] 05-reason         Why it moves (written, 3 words)" in said
+    assert "&#10003; predicted: about half" in progress("05")._repr_html_()
 
 
 def restart(monkeypatch, path):
@@ -138,21 +138,21 @@ def test_records_survive_a_restart_and_are_shared_by_the_notebooks_of_a_folder(t
     restart(monkeypatch, path)
     assert predict(FIRST, "below 3").recorded
     Records(path).put("00-other", 3.5)  # by another kernel
-    assert write("07-reason", "α has two valleys \ud800").recorded
+    assert write("05-reason", "α has two valleys \ud800").recorded
     restart(monkeypatch, path)
     assert reveal(FIRST, 2.0).predicted == "below 3"
     assert json.loads(path.read_text(encoding="utf-8")) == {
-        FIRST: "below 3", "00-other": 3.5, "07-reason": "α has two valleys ?",
+        FIRST: "below 3", "00-other": 3.5, "05-reason": "α has two valleys ?",
     }  # fmt: skip
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_prediction_that_is_no_option_any_more_does_not_count(tmp_path, monkeypatch):
     path = tmp_path / "records.json"
-    path.write_text(json.dumps({FIRST: "far away", "07-count": "many", "07-reason": 3.0}))
+    path.write_text(json.dumps({FIRST: "far away", "05-count": "many", "05-reason": 3.0}))
     restart(monkeypatch, path)
     assert reveal(FIRST, 2.0).predicted is None
-    assert not any(item.done for item in progress("07").items)
+    assert not any(item.done for item in progress("05").items)
 
 
 DAMAGE = [
@@ -178,7 +178,7 @@ def test_a_folder_that_cannot_be_used_is_told_once_and_answers_stay_in_memory(na
     restart(monkeypatch, tmp_path / name)
     with pytest.warns(UserWarning, match="kept until the kernel stops, and not longer"):
         assert predict(FIRST, "below 3").recorded
-    assert predict("07-count", 3).recorded  # a second warning would be an error
+    assert predict("05-count", 3).recorded  # a second warning would be an error
     assert reveal(FIRST, 2.0).predicted == "below 3"
 
 

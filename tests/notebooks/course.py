@@ -10,7 +10,9 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 BINDER = ROOT / "binder"
 MADE = ROOT / ".venv-binder"  # by `make binder`
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+EXTRAS = sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb"))
+NOTEBOOKS = [*CORE, *EXTRAS]
 
 
 def script(name):
@@ -37,7 +39,17 @@ UNFINISHED = {
     "08",
     "09",
     "10",
-    "11",
+    "x0",
+}
+
+# Extras of the second edition that texts may name before they are there.
+PLANNED = {
+    "x1_resolvent",
+    "x2_rivals",
+    "x3_local_statistics",
+    "x4_batch_size",
+    "x5_aspect_ratio",
+    "x6_low_rank",
 }
 
 
