@@ -12,7 +12,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+FOLDER = ROOT / "notebooks"
+PAGES = [ROOT / "README.md", *sorted(FOLDER.glob("[0-9][0-9]_*.ipynb")), *sorted(FOLDER.glob("extras/x[0-9]_*.ipynb"))]
 BADGE = re.compile(r"\[!\[[^]]*\]\([^)]*badge[^)]*\)\]\([^)]*\)\n\n")
 
 
@@ -30,14 +31,15 @@ def badge(page: Path, address: str | None) -> str:
     ValueError
         If the address is not that of a repository on GitHub.
     """
-    folder = "binder" if page.suffix == ".md" else "../binder"
+    extra = "extras/" if re.match(r"x\d_", page.name) else ""
+    folder = "binder" if page.suffix == ".md" else "../../binder" if extra else "../binder"
     target = f"{folder}/README.md"
     if address:
         found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(\.git)?/?", address)
         if not found:
             raise ValueError(f"Repository is {address!r}; https://github.com/OWNER/NAME is allowed")
         name = page.name if page.suffix == ".ipynb" else "00_start_here.ipynb"
-        target = f"https://mybinder.org/v2/gh/{found[1]}/HEAD?urlpath=lab/tree/notebooks/{name}"
+        target = f"https://mybinder.org/v2/gh/{found[1]}/HEAD?urlpath=lab/tree/notebooks/{extra}{name}"
     return f"[![Open on Binder]({folder}/badge.svg)]({target})\n\n"
 
 

@@ -2,10 +2,11 @@
 
     handout/student/            solutions and outputs taken out; everything else as it is
     handout/nbgrader/           a course folder for instructors who use nbgrader: source/ with the solutions between its
-                                markers, a locked cell of one point after every exercise, and a configuration file
+                                markers, a locked cell of one point after every exercise, one point to give by hand for
+                                every prediction and every written answer, and a configuration file
 
 One source: a solution stands folded in its notebook, in a markdown cell tagged "solution", and is taken from there.
-Nothing here needs nbgrader; with it, ``nbgrader generate_assignment 01_gaussian_matrices`` in handout/nbgrader goes on.
+Nothing here needs nbgrader; with it, ``nbgrader generate_assignment 01_the_law_of_noise`` in handout/nbgrader goes on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ Cell = dict[str, Any]
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FOLDED = {"solution", "answers"}  # tags of the cells that students do not get
 BADGE = re.compile(r"^\[!\[.*\)\n\n", re.MULTILINE)  # opens the notebook with its solutions
-CHECK = re.compile(r'^check\("([^"]+)", *(.+)\)$', re.MULTILINE)  # an exercise's name, and the answer as it is written
+VERBS = {"exercise": "check", "prediction": "predict", "written": "write"}  # tags, and what their cells end with
+CALLS = {
+    tag: re.compile(rf'^{verb}\("([^"]+)", *(.+)\)$', re.MULTILINE)  # a name, and the answer as it is written
+    for tag, verb in VERBS.items()
+}
+CHECK = CALLS["exercise"]
+BY_HAND = {
+    "prediction": "# graded by hand: a prediction earns the point, whatever came out",
+    "written": "# graded by hand: the points of a good answer are shown when this cell is run with an answer",
+}
 
 CONFIG = """# What nbgrader shall do with the notebooks of this folder.
 c = get_config()  # noqa: F821
@@ -63,23 +73,26 @@ def instructor(notebook: Notebook) -> Notebook:
 
 
 def _graded(cell: Cell, solutions: dict[str, str]) -> list[Cell]:
-    """An exercise as a cell to be solved and one that gives a point for it; any other cell as it is."""
-    if "exercise" not in _tags(cell):
+    """An exercise as a cell to be solved and one that gives a point for it; other cells as one cell each."""
+    tag = next((tag for tag in VERBS if tag in _tags(cell)), None)
+    if tag is None:
         return [cell]
-    source = _source(cell)
-    name, answer = CHECK.findall(source)[-1]
-    stub = CHECK.sub("", source).strip()
-    solved = f'{stub}\n\n### BEGIN SOLUTION\n{solutions[name]}\n### END SOLUTION\n\ncheck("{name}", {answer})'
-    test = f'feedback = check("{name}", {answer})\nassert feedback.right, feedback'
+    name, answer = CALLS[tag].findall(_source(cell))[-1]
+    stub = CALLS[tag].sub("", _source(cell)).strip()
+    inside = solutions[name] if tag == "exercise" else BY_HAND[tag]
+    source = f'{stub}\n\n### BEGIN SOLUTION\n{inside}\n### END SOLUTION\n\n{VERBS[tag]}("{name}", {answer})'
+    if tag != "exercise":
+        fields = _nbgrader(name, grade=True, solution=True, points=1)
+        return [cell | {"source": source, "metadata": cell["metadata"] | fields}]
     return [
-        cell | {"source": solved, "metadata": cell["metadata"] | _nbgrader(name, solution=True)},
+        cell | {"source": source, "metadata": cell["metadata"] | _nbgrader(name, solution=True)},
         {
             "cell_type": "code",
             "execution_count": None,
             "id": f"{cell['id']}-test",
             "metadata": _nbgrader(f"{name}-test", grade=True, locked=True, points=1),
             "outputs": [],
-            "source": test,
+            "source": f'feedback = check("{name}", {answer})\nassert feedback.right, feedback',
         },
     ]
 
@@ -110,7 +123,7 @@ def write(folder: Path) -> list[Path]:
     written = [folder / "nbgrader" / "nbgrader_config.py"]
     written[0].parent.mkdir(parents=True, exist_ok=True)
     written[0].write_text(CONFIG, encoding="utf-8")
-    for path in sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")):
+    for path in [*sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")), *sorted(NOTEBOOKS.glob("extras/x[0-9]_*.ipynb"))]:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         copies = {
             folder / "student" / path.name: student(notebook),

@@ -1,7 +1,8 @@
-"""Checks for the exercises of the notebooks: right, or what differs and a hint, and never the answer.
+'''What the notebooks ask: exercises, which are judged; predictions and written answers, which are recorded.
 
-One file a notebook, loaded on first use: ``n02.py`` holds the exercises whose names begin with ``02-``. Texts and
-solutions stand in the notebook itself; here stands how an answer is judged.
+One file a notebook, loaded on first use: ``n02.py`` holds what is named ``02-...``, and ``x1.py`` what is named
+``x1-...`` in the extras. Texts and solutions stand in the notebook itself. Here stands how an answer is judged, how an
+experiment's outcome is named, and what a good written answer names. The order in the file is the order in the notebook.
 
 How to write an exercise
 ------------------------
@@ -13,14 +14,24 @@ array or a function::
         "02-upper-edge",
         hint="The edge belongs to eigenvalues, not to singular values.",
         why="sigma^2 (1 + 1/sqrt(Q))^2, and nothing else about the matrix matters.",
-        wrong=[0.25, 1.5],                   # common mistakes; a test holds that each of them is refused
+        wrong=[0.25, 1.5, 5 / 4, 9, ...],         # at least ten mistakes; a test holds that each is refused with help
+        right=[[2.25], np.array([2.25]), 9 / 4],  # at least five right answers in unusual forms; each is accepted
     )
     def upper_edge(answer):
-        '''The upper edge for Q = 4.'''
+        """The upper edge for Q = 4."""
         x = number(answer)
         if close(x, 0.25):
             return "that is the lower edge"
         return near(x, MarchenkoPastur(4).upper_edge)
+
+``wrong`` and ``right`` may also be functions without arguments that return the answers, where these take computing.
+No feedback names the right value: a test compares it with ``right[0]`` and with the solution's lines.
+
+Readers: ``number`` (also takes ``[9]`` and arrays of one value), ``whole``, ``choice`` (drops case, spaces and
+punctuation; where options differ by their number only, such as ``"step 1"`` and ``"step 2"``, the number is enough),
+``array``, ``agrees`` (a function beside a reference, on hidden inputs) and ``holds`` (a function that has no single
+right result, by its properties; the first user is the shuffle within rows, ``row_null``). At most a quarter of all
+exercises may read their answer by ``choice``: prefer a number or a function.
 
 In the notebook: a markdown cell with the question; a code cell, tagged ``exercise``, that ends with the check of a
 stub (``upper_edge = ...``, or a function that says ``return ...``)::
@@ -40,139 +51,96 @@ and a markdown cell, tagged ``solution``, with a folded, complete solution that 
     A sentence on why.
     </details>
 
-``tests/notebooks/test_execution.py`` runs every solution after its notebook's own cells, and every mistake, through
-its check, and holds that no feedback on a mistake names the right value. A notebook ends with ``progress("02")``.
-Folded answers to questions that are not checked carry the tag ``answers``.
-"""
+``tests/notebooks/test_execution.py`` runs every solution after its notebook's own cells. Folded answers to questions
+that are not checked carry the tag ``answers``. A notebook ends with ``progress("02")``.
+
+How to write a prediction
+-------------------------
+In ``n05.py``, a function from what the experiment measures to the option that it is. Its docstring is the title::
+
+    @prediction(
+        "05-drop-one",
+        options=["within its error bar", "about half", "below 3"],
+        why="The search for xmin moved to another tail.",  # one sentence, shown by the reveal only
+    )
+    def drop_one(alpha):
+        """Alpha without the largest of 576 eigenvalues."""
+        return "below 3" if alpha < 3 else "about half" if alpha < 12 else "within its error bar"
+
+With ``options=None`` a number is predicted. The function then returns the number that came out, and the reveal says by
+how much they differ. A function without parameters, or with a default, can be revealed without a value.
+
+In the notebook: a markdown cell with the question; a code cell, tagged ``prediction``, that ends with the call; later
+the experiment, in a cell that ends with the reveal, and no solution cell::
+
+    prediction = ...  # "within its error bar", "about half" or "below 3"
+    predict("05-drop-one", prediction)
+
+    without_one = rl.fit_power_law(x[:-1])
+    print(without_one)
+    reveal("05-drop-one", without_one.alpha)
+
+The committed outputs are "No prediction yet." and "It came out: below 3 (2.04). No prediction was recorded. ...". The
+text after the reveal does not repeat its sentence.
+
+How to write a question
+-----------------------
+Two a notebook. In ``n05.py``::
+
+    question(
+        "05-when-honest",
+        "When dropping a point is honest",
+        points=["a reason that does not come from the fit", "a misfit that falls", "the same rule on noise"],
+    )
+
+In the notebook: a markdown cell with the question, and a code cell, tagged ``written``, that ends with the call::
+
+    text = ...  # two or three sentences, in quotes; three quotes at both ends allow several lines
+    write("05-when-honest", text)
+
+The committed output is "No answer yet.". The points are shown once something was written. ``make handout`` makes of
+predictions and questions cells that nbgrader gives to a person to grade.
+
+Where they are kept
+-------------------
+Predictions and written answers are kept in ``.rmt_lab_answers.json`` in the working folder. The environment variable
+``RMT_LAB_ANSWERS`` names another file; if it is empty, they are kept in memory only, as in all tests and in
+``make notebooks``.
+'''
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import importlib.util
-import pkgutil
-import re
+import inspect
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
-from .answers import NoAnswer, NotYet, is_open, kind
+from . import records
+from .answers import NoAnswer, NotYet, choice, is_open, kind, number
+from .feedback import Feedback, Item, Note, Outcome, Progress
+from .registry import Entry, Exercise, Prediction, Question, exercise, find, of_notebook, prediction, question
 
-__all__ = ["Feedback", "Progress", "check", "exercise", "names", "progress"]
+__all__ = [
+    "Feedback",
+    "Note",
+    "Outcome",
+    "Progress",
+    "check",
+    "exercise",
+    "names",
+    "predict",
+    "prediction",
+    "progress",
+    "question",
+    "reveal",
+    "write",
+]
 
-Judge = Callable[[Any], str | None]
+_FEWEST_WORDS = 3
 
-
-@dataclass(frozen=True)
-class Exercise:
-    """How an answer is judged, what helps, why the right one is right, and mistakes to expect."""
-
-    name: str
-    judge: Judge
-    title: str
-    hint: str
-    why: str
-    wrong: Sequence[Any]
-
-
-@dataclass(frozen=True, repr=False)
-class Feedback:
-    """What :func:`check` says. ``right`` tells programs; the rest is for the reader.
-
-    Examples
-    --------
-    >>> Feedback("02-example", False, "it is too small", "Look at the units.")
-    Not yet: it is too small. Hint: Look at the units.
-    >>> Feedback("02-example", True, "The edges are sharp.")
-    Right: The edges are sharp.
-    """
-
-    name: str
-    right: bool
-    text: str
-    hint: str = ""
-
-    def __repr__(self) -> str:
-        if self.right:
-            return f"Right: {_stop(self.text)}"
-        hint = f" Hint: {self.hint}" if self.hint and self.text != NoAnswer.TEXT else ""
-        return f"Not yet: {_stop(self.text)}{hint}"
-
-    def _repr_html_(self) -> str:
-        colour, mark = ("#1b6e3c", "&#10003; Right:") if self.right else ("#8a4b00", "&#9675; Not yet:")
-        hint = f"<details><summary>Hint</summary>{escape(self.hint)}</details>" if self.hint and not self.right else ""
-        return (
-            f'<div role="status" style="border-left: 4px solid {colour}; padding: 4px 10px">'
-            f'<b style="color: {colour}">{mark}</b> {escape(_stop(self.text))}{hint}</div>'
-        )
-
-
-@dataclass(frozen=True, repr=False)
-class Progress:
-    """Which exercises of a notebook are solved in this session, in the notebook's order."""
-
-    notebook: str
-    exercises: Sequence[tuple[str, str, bool]]  # name, title, solved
-
-    def __repr__(self) -> str:
-        width = max((len(name) for name, _, _ in self.exercises), default=0)
-        rows = [f"  [{'x' if done else ' '}] {name:{width}}  {title}" for name, title, done in self.exercises]
-        return "\n".join([self._headline(), *rows])
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{'&#10003; solved' if done else '&#9675; open'}</td>"
-            f'<td style="text-align:left"><code>{escape(name)}</code></td>'
-            f'<td style="text-align:left">{escape(title)}</td></tr>'
-            for name, title, done in self.exercises
-        )
-        return (
-            f'<table><caption style="text-align:left"><b>{self._headline()}</b></caption><tbody>{rows}</tbody></table>'
-        )
-
-    def _headline(self) -> str:
-        solved = sum(done for _, _, done in self.exercises)
-        return f"Notebook {self.notebook}: {solved} of {len(self.exercises)} exercises solved"
-
-
-_registry: dict[str, Exercise] = {}
 _solved: set[str] = set()  # in this session
-
-
-def exercise(name: str, hint: str, why: str, wrong: Sequence[Any]) -> Callable[[Judge], Judge]:
-    """Register the decorated function as the judge of an exercise.
-
-    Parameters
-    ----------
-    name : str
-        ``NN-slug``, NN the number of the notebook.
-    hint : str
-        A sentence or two that help without giving the answer.
-    why : str
-        Shown with a right answer.
-    wrong : sequence
-        Mistakes to expect, as answers; the test refuses an exercise that has none.
-
-    Raises
-    ------
-    ValueError
-        If the name is not of the form NN-slug, or is taken.
-    """
-    if not re.fullmatch(r"\d\d(-[a-z0-9]+)+", name):
-        raise ValueError(f"name={name!r}; an exercise is called NN-slug, such as '02-upper-edge'")
-    if name in _registry:
-        raise ValueError(f"name={name!r} is taken")
-
-    def register(judge: Judge) -> Judge:
-        title = (judge.__doc__ or "").strip().split("\n")[0].rstrip(".")
-        _registry[name] = Exercise(name, judge, title, hint, why, wrong)
-        return judge
-
-    return register
+_records = records.default()
 
 
 def check(name: str, answer: Any) -> Feedback:
@@ -197,10 +165,10 @@ def check(name: str, answer: Any) -> Feedback:
 
     Examples
     --------
-    >>> check("00-predict-largest", ...)
+    >>> check("00-share-beyond", ...)
     Not yet: no answer given.
     """
-    found = _find(name)
+    found = find(name, Exercise)
     try:
         if is_open(answer):
             raise NoAnswer
@@ -217,41 +185,212 @@ def check(name: str, answer: Any) -> Feedback:
     return Feedback(name, False, fault, found.hint)
 
 
+def predict(name: str, answer: Any) -> Note:
+    """Record a prediction, without judging it. :func:`reveal` puts it beside what came out.
+
+    Parameters
+    ----------
+    name : str
+        Of the prediction, such as ``"05-drop-one"``.
+    answer : str or float
+        One of the options, or a number where there are none. A later prediction takes the place of an earlier one.
+
+    Returns
+    -------
+    Note
+        With ``recorded``, and a text that says what was recorded or what is asked for.
+
+    Raises
+    ------
+    ValueError
+        If there is no prediction of that name; the text suggests close ones.
+
+    Examples
+    --------
+    >>> predict("05-drop-one", "Below 3")
+    Recorded: 'below 3'. Run the next cell.
+    >>> predict("05-drop-one", "rises")
+    Not recorded: the answer is the text 'rises', which is not one of 'within its error bar', 'about half', 'below 3'.
+    """
+    found = find(name, Prediction)
+    if is_open(answer):
+        earlier = _predicted(found)
+        kept = "" if earlier is None else f" {_quoted(found, earlier)} stays recorded."
+        return Note(name, False, f"No {'new ' if kept else ''}prediction yet.{kept}")
+    try:
+        value = _read(found, answer)
+    except NotYet as refusal:
+        return Note(name, False, f"Not recorded: {refusal}")
+    except Exception:  # as in check
+        return Note(name, False, f"Not recorded: {kind(answer)} cannot be read as a prediction")
+    _records.put(name, value)
+    return Note(name, True, f"Recorded: {_quoted(found, value)}. Run the next cell.")
+
+
+def reveal(name: str, value: Any = None) -> Outcome:
+    """The recorded prediction beside what came out, and one sentence on why.
+
+    Parameters
+    ----------
+    name : str
+        Of the prediction.
+    value : optional
+        What the experiment measured. It can be left out where the outcome is computed by the prediction itself.
+
+    Returns
+    -------
+    Outcome
+        With ``predicted`` (None if nothing was recorded) and ``came_out``.
+
+    Raises
+    ------
+    ValueError
+        If there is no prediction of that name, or the value is missing.
+
+    Examples
+    --------
+    >>> predict("05-drop-one", "about half")
+    Recorded: 'about half'. Run the next cell.
+    >>> reveal("05-drop-one", 2.036)
+    You predicted: about half. It came out: below 3 (2.04). The search for xmin moved to another tail.
+    """
+    found = find(name, Prediction)
+    if value is None and any(p.default is p.empty for p in inspect.signature(found.outcome).parameters.values()):
+        raise ValueError(f"value is missing; call reveal({name!r}, value) with what the experiment measured")
+    outcome = found.outcome() if value is None else found.outcome(value)
+    predicted = _predicted(found)
+    said = None if predicted is None else _plain(predicted)
+    if found.options is None:
+        x = number(outcome)
+        gap = 0.0 if predicted is None else float(predicted) - x
+        difference = f"The prediction is {_plain(abs(gap))} {'larger' if gap > 0 else 'smaller'}." if gap else ""
+        return Outcome(name, said, _plain(outcome), difference, found.why)
+    if outcome not in found.options:
+        allowed = ", ".join(map(repr, found.options))
+        raise ValueError(f"the outcome of {name!r} is {outcome!r}; it must be one of {allowed}")
+    measured = "" if value is None or isinstance(value, str) else f" ({_plain(value)})"
+    return Outcome(name, said, f"{outcome}{measured}", "", found.why)
+
+
+def write(name: str, text: Any) -> Note:
+    """Keep an answer in words, and show what a good answer names.
+
+    Parameters
+    ----------
+    name : str
+        Of the question, such as ``"05-when-honest"``.
+    text : str
+        The answer. A later one takes the place of an earlier one.
+
+    Returns
+    -------
+    Note
+        With ``recorded``, and the points once something was written.
+
+    Raises
+    ------
+    ValueError
+        If there is no question of that name; the text suggests close ones.
+
+    Examples
+    --------
+    >>> write("05-when-honest", ...)
+    No answer yet.
+    """
+    found = find(name, Question)
+    if text is None or text is ... or (isinstance(text, str) and not text.strip(" .\n\t")):
+        kept = " The earlier one is kept." if _written(found) is not None else ""
+        return Note(name, False, f"No {'new ' if kept else ''}answer yet.{kept}")
+    if not isinstance(text, str):
+        return Note(name, False, f"Not kept: the answer is {kind(text)}, and a text in quotes is asked for")
+    words = len(text.split())
+    if words < _FEWEST_WORDS:
+        return Note(name, False, f"Not kept: the answer has {_words(words)}, and two or three sentences are asked for")
+    _records.put(name, text)
+    return Note(name, True, f"Kept: {_words(words)}. A good answer names:", found.points)
+
+
 def progress(notebook: str) -> Progress:
-    """Which exercises of a notebook, named by its number such as ``"02"``, are solved in this session.
+    """What of a notebook is solved in this session, predicted and written.
+
+    Parameters
+    ----------
+    notebook : str
+        Its prefix, such as ``"02"`` or ``"x1"``.
 
     Raises
     ------
     ValueError
         If that notebook has no exercises.
     """
-    found = [_registry[name] for name in names(notebook)]
-    return Progress(notebook, [(e.name, e.title, e.name in _solved) for e in found])
+    return Progress(notebook, [_item(entry) for entry in of_notebook(notebook)])
 
 
-def names(notebook: str) -> list[str]:
-    """The exercises of a notebook, in their order."""
-    module = f"{__name__}.n{notebook}"
-    if importlib.util.find_spec(module) is None:
-        raise ValueError(f"notebook={notebook!r} has no exercises; there are some in {', '.join(_notebooks())}")
-    importlib.import_module(module)
-    return [name for name in _registry if name.startswith(f"{notebook}-")]
+def names(notebook: str, kind: str = "exercise") -> list[str]:
+    """The names of a notebook's exercises, predictions or questions, in their order.
+
+    Parameters
+    ----------
+    notebook : str
+        Its prefix, such as ``"02"`` or ``"x1"``.
+    kind : {"exercise", "prediction", "question"}
+        What to name.
+
+    Examples
+    --------
+    >>> names("05", "prediction")
+    ['05-drop-one']
+    """
+    return [entry.name for entry in of_notebook(notebook) if _kind(entry) == kind]
 
 
-def _notebooks() -> list[str]:
-    return sorted(m.name[1:] for m in pkgutil.iter_modules(__path__) if re.fullmatch(r"n\d\d", m.name))
+def _item(entry: Entry) -> Item:
+    if isinstance(entry, Exercise):
+        done, said = entry.name in _solved, "solved"
+    elif isinstance(entry, Prediction):
+        predicted = _predicted(entry)
+        done, said = predicted is not None, f"predicted: {_plain(predicted)}"
+    else:
+        text = _written(entry)
+        done, said = text is not None, f"written, {_words(len((text or '').split()))}"
+    return Item(_kind(entry), entry.name, entry.title, done, said)
 
 
-def _find(name: str) -> Exercise:
-    """The exercise of that name, its notebook's file loaded if need be."""
-    notebook = str(name)[:2]
-    known = names(notebook) if notebook in _notebooks() else [n for nb in _notebooks() for n in names(nb)]
-    if name in known:
-        return _registry[name]
-    close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4) or known
-    raise ValueError(f"name={name!r}: there is no such exercise; did you mean {' or '.join(map(repr, close[:3]))}?")
+def _kind(entry: Entry) -> str:
+    return type(entry).__name__.lower()
 
 
-def _stop(text: str) -> str:
-    """The text with a full stop, if it has no end of its own."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+def _read(found: Prediction, answer: Any) -> str | float:
+    return number(answer) if found.options is None else choice(answer, found.options)
+
+
+def _predicted(found: Prediction) -> str | float | None:
+    """What was predicted, if it can still be predicted: options may have changed since."""
+    answer = _records.get(found.name)
+    try:
+        return None if answer is None else _read(found, answer)
+    except NotYet:
+        return None
+
+
+def _written(found: Question) -> str | None:
+    text = _records.get(found.name)
+    return text if isinstance(text, str) else None
+
+
+def _quoted(found: Prediction, value: str | float) -> str:
+    return repr(value) if found.options else _plain(value)
+
+
+def _words(number: int) -> str:
+    return "1 word" if number == 1 else f"{number} words"
+
+
+def _plain(value: Any) -> str:
+    """A value as it stands in a sentence; numbers with three digits, or as many as they have before the point."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(map(_plain, value)) if np.ndim(value) else _plain(np.asarray(value).item())
+    if isinstance(value, float | np.floating):
+        value = float(value)
+        return f"{value:.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.3g}"
+    return str(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,9 @@ def kind(answer: Any) -> str:
 
 
 def number(answer: Any) -> float:
-    """The answer as a finite float."""
+    """The answer as a finite float; a list or an array of one number will do."""
+    while isinstance(answer, list | tuple) and len(answer) == 1:
+        answer = answer[0]
     if isinstance(answer, np.ndarray) and answer.size == 1:
         answer = answer.reshape(-1)[0]
     if isinstance(answer, bool | np.bool_ | str | bytes) or not hasattr(answer, "__float__"):
@@ -83,14 +86,37 @@ def whole(answer: Any) -> int:
 
 
 def choice(answer: Any, options: Sequence[str]) -> str:
-    """The answer as one of the options, whatever its case and outer spaces."""
+    """The answer as one of the options, whatever its case, spaces and punctuation.
+
+    Where the options differ by their number only, the number is enough.
+
+    Examples
+    --------
+    >>> choice("Feed forward out.", ["feed-forward in", "feed-forward out"])
+    'feed-forward out'
+    >>> choice(3, ["step 1", "step 2", "step 3"])
+    'step 3'
+    """
     listed = ", ".join(map(repr, options))
-    if not isinstance(answer, str):
-        raise NotYet(f"the answer is {kind(answer)}, and one of {listed} is asked for, with its quotes")
-    for option in options:
-        if answer.strip().lower() == option.lower():
-            return option
-    raise NotYet(f"the answer is {kind(answer)}, which is not one of {listed}")
+    bare = {_bare(option): option for option in options}
+    if len({re.sub(_NUMBER, "", option) for option in bare}) == 1:
+        bare |= {found[0]: option for option in options if len(found := re.findall(_NUMBER, option)) == 1}
+    if isinstance(answer, int | float | np.integer | np.floating) and not isinstance(answer, bool):
+        if f"{answer:g}" in bare:
+            return bare[f"{answer:g}"]
+    elif isinstance(answer, str):
+        if _bare(answer) in bare:
+            return bare[_bare(answer)]
+        raise NotYet(f"the answer is {kind(answer)}, which is not one of {listed}")
+    raise NotYet(f"the answer is {kind(answer)}, and one of {listed} is asked for, with its quotes")
+
+
+_NUMBER = r"\d+(?:\.\d+)?"
+
+
+def _bare(text: str) -> str:
+    """Letters and numbers alone, in lower case."""
+    return "".join(re.findall(rf"{_NUMBER}|[^\W\d_]", text.casefold()))
 
 
 def array(answer: Any, shape: tuple[int, ...] | None = None) -> Array:
@@ -162,16 +188,13 @@ def agrees(
     mistakes : mapping from text to callable, optional
         Wrong functions to expect: a text is returned where the answer does as its function does.
     """
-    if not callable(answer) or isinstance(answer, type):
-        raise NotYet(f"the answer is {kind(answer)}, and a function is asked for (its name, without brackets)")
-    results = [_call(answer, reference, args) for args in inputs]
-    if all(r is None or r is ... for r in results):
-        raise NoAnswer
+    names = list(inspect.signature(reference).parameters)
+    results = _results(answer, names, inputs)
     fault = None
     for args, result in zip(inputs, results, strict=True):
         fault = _differs(result, reference(*copy.deepcopy(args)), rtol, atol)
         if fault:
-            fault = f"for {_show(reference, args)} {fault}"
+            fault = f"for {_show(names, args)} {fault}"
             break
     if fault is None:
         return None
@@ -182,12 +205,62 @@ def agrees(
     return fault
 
 
-def _call(answer: Callable[..., Any], reference: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+def holds(
+    answer: Any,
+    names: Sequence[str],
+    inputs: Sequence[tuple[Any, ...]],
+    properties: Mapping[str, Callable[[tuple[Any, ...], Any], bool]],
+    together: Mapping[str, Callable[[list[Any]], bool]] | None = None,
+) -> str | None:
+    """What is wrong with a function that has no single right result, told by properties that its results must have.
+
+    Parameters
+    ----------
+    answer
+        Whatever the student gave.
+    names : sequence of str
+        The parameters' names, as the texts use them.
+    inputs : sequence of tuples
+        Positional arguments that the student does not see. A generator among them is copied for every call, so that
+        equal generators must give equal results.
+    properties : mapping from text to callable
+        Each is called with an input's arguments and the function's result for them. Where one does not hold, its text
+        is returned. For each input they are tried in their order, so a later one can rely on an earlier one.
+    together : mapping from text to callable, optional
+        Properties of the list of all results, tried after those.
+
+    Examples
+    --------
+    >>> rises = {"the values do not rise": lambda args, y: bool(np.all(np.diff(y) > 0))}
+    >>> holds(np.cumsum, ["x"], [(np.ones(3),), (np.array([1.0, -1.0]),)], rises)
+    'for x = [ 1., -1.] the values do not rise'
+    """
+    results = _results(answer, names, inputs)
+    for args, result in zip(inputs, results, strict=True):
+        if result is None or result is ...:
+            return f"for {_show(names, args)} the function returns nothing (is a return missing?)"
+        for text, property in properties.items():
+            if not property(copy.deepcopy(args), result):
+                return f"for {_show(names, args)} {text}"
+    return next((text for text, property in (together or {}).items() if not property(results)), None)
+
+
+def _results(answer: Any, names: Sequence[str], inputs: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What a function returns for the inputs, each given to it as a copy."""
+    if not callable(answer) or isinstance(answer, type):
+        raise NotYet(f"the answer is {kind(answer)}, and a function is asked for (its name, without brackets)")
+    results = [_call(answer, names, args) for args in inputs]
+    if all(r is None or r is ... for r in results):
+        raise NoAnswer
+    return results
+
+
+def _call(answer: Callable[..., Any], names: Sequence[str], args: tuple[Any, ...]) -> Any:
     try:
         return answer(*copy.deepcopy(args))
     except Exception as error:
         said = f"{type(error).__name__}: {error}"[:200]
-        raise NotYet(f"for {_show(reference, args)} the function raised {said}") from None
+        raise NotYet(f"for {_show(names, args)} the function raised {said}") from None
 
 
 def _differs(result: Any, wanted: Any, rtol: float, atol: float) -> str | None:
@@ -210,10 +283,9 @@ def _differs(result: Any, wanted: Any, rtol: float, atol: float) -> str | None:
     return fault and f"the result is not right: {fault}"
 
 
-def _show(reference: Callable[..., Any], args: tuple[Any, ...]) -> str:
+def _show(names: Sequence[str], args: tuple[Any, ...]) -> str:
     """Arguments by name, as a student can type them where they are short."""
-    parameters = list(inspect.signature(reference).parameters)
-    return ", ".join(f"{p} = {_short(a)}" for p, a in zip(parameters, args, strict=False))
+    return ", ".join(f"{name} = {_short(a)}" for name, a in zip(names, args, strict=False))
 
 
 def _short(value: Any) -> str:
@@ -221,4 +293,6 @@ def _short(value: Any) -> str:
         return f"an array of shape {value.shape}"
     if isinstance(value, np.ndarray):
         return np.array2string(value, precision=4, separator=", ")
+    if isinstance(value, np.random.Generator):
+        return "a random generator"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""Exercises of notebook 02, the Marchenko-Pastur law."""
+"""Exercises of notebook 02, the edge of the noise."""
 
 from __future__ import annotations
 
@@ -6,111 +6,99 @@ from typing import Any
 
 import numpy as np
 
-from ..laws.marchenko_pastur import MarchenkoPastur
+from ..laws.tracy_widom import TracyWidom, edge_scaling
 from . import exercise
 from .answers import agrees, choice, close, near, number
 
 
 @exercise(
-    "02-predict-shape",
-    hint="An entry of W'W / N is a mean over N rows. What does a mean do as N grows?",
-    why="Means over more rows vary less, so W'W / N comes closer to its expectation, the identity matrix.",
-    wrong=["wider", "shift", "smaller"],
+    "02-predict-spread",
+    hint="Between two eigenvalues in the middle of the spectrum the distance goes like 1/M. The edge is less crowded.",
+    why="The spread goes like M to the power -2/3: neither that of a mean, nor that of neighbours in the middle.",
+    wrong=["2.8 times", "8 times", 2.8, "four"],
 )
-def predict_shape(answer: Any) -> str | None:
-    """Prediction: what more rows do to the interval of eigenvalues."""
-    answer = choice(answer, ["wider", "narrower", "shift"])
-    if answer == "shift":
-        return "the mean eigenvalue is the variance of the entries, whatever the number of rows: it stays where it is"
-    return None if answer == "narrower" else "W'W itself grows with N, but it is divided by N"
+def predict_spread(answer: Any) -> str | None:
+    """Prediction: how the spread of the largest eigenvalue shrinks."""
+    answer = choice(answer, ["2.8 times", "4 times", "8 times"])
+    if answer == "2.8 times":
+        return "that is how a mean of independent numbers behaves, and eigenvalues are not independent"
+    return None if answer == "4 times" else "that is the distance between neighbours in the middle of the spectrum"
+
+
+def _p_value(lambda_max: float, N: int, M: int, sigma: float) -> float:
+    mu, s = edge_scaling(N, M, sigma)
+    return float(TracyWidom(1).sf((lambda_max - mu) / s))
 
 
 @exercise(
-    "02-four-times",
-    hint="Take the square root of both edges. Their ratio must be 2.",
-    why="(1 + r) / (1 - r) = 2 for r = 1/3, and r is 1/sqrt(Q).",
-    wrong=[25 / 9, 3, 1 / 9, 4, 1 / 3, "nine", [9, 1]],
-)
-def four_times(answer: Any) -> str | None:
-    """The Q at which the upper edge is four times the lower one."""
-    Q = number(answer)
-    if close(Q, 25 / 9):  # (1 + r) / (1 - r) = 4
-        return "at this Q the roots of the edges have the ratio 4, and so the edges the ratio 16"
-    if close(Q, 3):
-        return "that is the root of Q"
-    if Q <= 0:
-        return f"Q = {Q:g} is no shape: Q is positive"
-    if Q < 1:
-        return "a matrix with Q below 1 has fewer rows than columns; give the one with Q above 1"
-    return near(Q, 9.0)
-
-
-@exercise(
-    "02-resolvent",
-    hint="The coefficients of m^2, of m and the constant stand in the second form of (4).",
-    why="The imaginary part of m, over pi, is the density blurred by the distance of z from the real axis.",
+    "02-p-value",
+    hint="Bring lambda_max to the units of the law: how many scales is it above the centre? Mind sigma.",
+    why="Centre and scale carry all that is particular about the matrix; the law itself is always the same.",
     wrong=[
-        lambda z, Q, sigma: _m(z, Q, sigma).conjugate(),
-        lambda z, Q, sigma: Q / (sigma**2 * z * _m(z, Q, sigma)),
-        lambda z, Q, sigma: np.roots([sigma**2 * z / Q, z - sigma**2 + sigma**2 / Q, 1]),
-        lambda z, Q, sigma: _m(z, Q, 1.0),
-        lambda z, Q, sigma: _m(z, Q, sigma).imag,
-        lambda z, Q: z / Q,
-        lambda z, Q, sigma: MarchenkoPastur(Q, sigma).pdf(z.real),
-        1 + 1j,
+        lambda lambda_max, N, M, sigma: 1 - _p_value(lambda_max, N, M, sigma),
+        lambda lambda_max, N, M, sigma: _p_value(lambda_max, N, M, 1.0),
+        lambda lambda_max, N, M, sigma: TracyWidom(1).sf(lambda_max),
+        lambda lambda_max, N, M, sigma: TracyWidom(1).sf(lambda_max - edge_scaling(N, M, sigma)[0]),
+        lambda lambda_max, N, M, sigma: TracyWidom(2).sf(
+            (lambda_max - edge_scaling(N, M, sigma)[0]) / edge_scaling(N, M, sigma)[1]
+        ),
+        lambda lambda_max, N, M: 0.01,
+        0.01,
     ],
 )
-def resolvent(answer: Any) -> str | None:
-    """The Stieltjes transform, from its quadratic equation."""
-    rng = np.random.default_rng(203)
-    x, y, Q, sigma = (rng.uniform(*span, 8).round(2) for span in ((0.2, 4), (0.05, 1), (1.1, 8), (0.5, 2)))
+def p_value(answer: Any) -> str | None:
+    """The p-value of a largest eigenvalue."""
+    rng = np.random.default_rng(302)
+    inputs = []
+    for N, M, sigma, x in zip(
+        (3072, 800, 50, 400), (768, 400, 40, 30), (1.0, 0.5, 2.0, 0.02), (-1, 0, 1, 3), strict=True
+    ):
+        mu, s = edge_scaling(N, M, sigma)
+        inputs.append((float(f"{mu + s * (x + rng.uniform(-0.5, 0.5)):.5g}"), N, M, sigma))
     mistakes = {
-        "the imaginary part has the wrong sign": lambda z, Q, sigma: np.conj(_m(z, Q, sigma)),
-        "this is the other root of the equation": lambda z, Q, sigma: Q / (sigma**2 * z * _m(z, Q, sigma)),
-        "only the imaginary part comes back, and m itself is asked for": lambda z, Q, sigma: _m(z, Q, sigma).imag,
-        "sigma plays no part in it": lambda z, Q, sigma: _m(z, Q, 1.0),
+        "this is the probability of staying below": lambda lambda_max, N, M, sigma: (
+            1 - _p_value(lambda_max, N, M, sigma)
+        ),
+        "sigma plays no part in it": lambda lambda_max, N, M, sigma: _p_value(lambda_max, N, M, 1.0),
+        "the eigenvalue is not divided by the scale": lambda lambda_max, N, M, sigma: TracyWidom(1).sf(
+            lambda_max - edge_scaling(N, M, sigma)[0]
+        ),
+        "the eigenvalue is not brought to the units of the law": lambda lambda_max, N, M, sigma: TracyWidom(1).sf(
+            lambda_max
+        ),
     }
-    return agrees(answer, _m, list(zip(x + 1j * y, Q, sigma, strict=True)), mistakes=mistakes)
+    return agrees(answer, _p_value, inputs, rtol=1e-5, mistakes=mistakes)
 
 
 @exercise(
-    "02-gpt2-edge",
-    hint="The edge of the law is an eigenvalue of W'W / N; a singular value s of W has s^2 = N times that.",
-    why="The largest singular value of noise is sigma (sqrt(N) + sqrt(M)), give or take a little.",
-    wrong=[0.03, 0.0009, 83.14, 0.832, 2.765, 0.02, 1.109, "1.6"],
+    "02-many-layers",
+    hint="What is the probability that the first layer gives no alarm? And the first two, if they are independent?",
+    why="With many layers a false alarm is more likely than not. The level must fall as the number of tests grows.",
+    wrong=[0.72, 0.99**72, 0.01, 0.01 / 72, 0.01**72, 51.5, 1.0],
 )
-def gpt2_edge(answer: Any) -> str | None:
-    """The largest singular value of a fresh feed-forward matrix of GPT-2."""
-    s = number(answer)
-    law, N, M = MarchenkoPastur(3072 / 768, 0.02), 3072, 768
-    texts = {
-        law.upper_edge: "that is an eigenvalue of W'W / N, and a singular value of W is asked for",
-        law.upper_edge**0.5: "that is the root of an eigenvalue of W'W / N: one factor is missing",
-        (N * law.upper_edge) ** 0.5 / 0.02: "that is for weights of standard deviation 1",
-        (M * law.upper_edge) ** 0.5: "N and M are mixed up: N is the larger side",
-        N * law.upper_edge: "that is an eigenvalue of W'W, the square of what is asked for",
-    }
-    for mistake, text in texts.items():
-        if close(s, mistake):
-            return text
-    return near(s, (N * law.upper_edge) ** 0.5, rtol=0.02)
+def many_layers(answer: Any) -> str | None:
+    """The probability of at least one false alarm in 72 layers."""
+    p, right = number(answer), 1 - 0.99**72
+    if close(p, 0.99**72):
+        return "that is the probability of no alarm at all"
+    if close(p, 0.72):
+        return "that is the expected number of alarms; with 200 layers it would be 2, which is no probability"
+    if close(p / 100, right):
+        return "that is in percent, and a probability between 0 and 1 is asked for"
+    if not 0 <= p <= 1:
+        return f"{p:.4g} is no probability"
+    return near(p, right)
 
 
 @exercise(
-    "02-which-step",
-    hint="Two of the steps hold for every matrix. Which one uses that entries have nothing to do with each other?",
-    why="Products of different columns no longer have expectation zero, so the quadratic form is not a trace of G.",
-    wrong=["step 1", "step 2", "step 4", "step 5", 3, "the third"],
+    "02-heavy-edge",
+    hint="The mean of |w|^k is an integral over |w|^(k - 1 - μ). For which k is it finite when μ is 3?",
+    why="The bulk needs two moments, the edge four: without them the largest entries outgrow the edge.",
+    wrong=["variance", "symmetry", 4, "second moment"],
 )
-def which_step(answer: Any) -> str | None:
-    """Where correlated columns break the derivation."""
-    answer = choice(answer, ["step 1", "step 2", "step 3", "step 4", "step 5"])
-    if answer in ("step 1", "step 2"):
-        return "that is an identity: it holds for every matrix, whatever its entries"
-    if answer in ("step 4", "step 5"):
-        return "that only puts together what came before; something is wrong earlier"
-    return None
-
-
-def _m(z: complex, Q: float, sigma: float) -> complex:
-    return complex(MarchenkoPastur(Q, sigma).stieltjes(z))
+def heavy_edge(answer: Any) -> str | None:
+    """What heavy-tailed entries lack, that the edge needs."""
+    answer = choice(answer, ["variance", "fourth moment", "symmetry"])
+    if answer == "variance":
+        return "with μ = 3 it exists, and the entries were brought to variance 1; that is why the bulk is in place"
+    return None if answer == "fourth moment" else "their density depends on |w| only"

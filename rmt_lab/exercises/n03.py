@@ -1,4 +1,4 @@
-"""Exercises of notebook 03, the edge of the noise."""
+"""Exercises of notebook 03, signal in noise."""
 
 from __future__ import annotations
 
@@ -6,99 +6,100 @@ from typing import Any
 
 import numpy as np
 
-from ..laws.tracy_widom import TracyWidom, edge_scaling
+from ..ensembles.matrices import gaussian
 from . import exercise
-from .answers import agrees, choice, close, near, number
+from .answers import Array, agrees, choice, close, near, number
+
+_N, _M = 800, 400  # of the notebook's noise, drawn with seed 0
 
 
 @exercise(
-    "03-predict-spread",
-    hint="Between two eigenvalues in the middle of the spectrum the distance goes like 1/M. The edge is less crowded.",
-    why="The spread goes like M to the power -2/3: neither that of a mean, nor that of neighbours in the middle.",
-    wrong=["2.8 times", "8 times", 4, "four"],
+    "03-predict-threshold",
+    hint="Must the pattern be stronger than the noise's own best direction, if the noise also adds to the pattern's?",
+    why="The pattern has the noise's help: it shows at half the edge or earlier, and yet not at any strength.",
+    wrong=["at once", "at the edge", "never", 48.3],
 )
-def predict_spread(answer: Any) -> str | None:
-    """Prediction: how the spread of the largest eigenvalue shrinks."""
-    answer = choice(answer, ["2.8 times", "4 times", "8 times"])
-    if answer == "2.8 times":
-        return "that is how a mean of independent numbers behaves, and eigenvalues are not independent"
-    return None if answer == "4 times" else "that is the distance between neighbours in the middle of the spectrum"
+def predict_threshold(answer: Any) -> str | None:
+    """Prediction: when the largest singular value leaves the noise."""
+    answer = choice(answer, ["at once", "below the edge", "at the edge"])
+    if answer == "at once":
+        return "a weak pattern in a random direction is one of very many, and none of them stands out"
+    return (
+        None if answer == "below the edge" else "that would be so if the pattern stood alone, without the noise on it"
+    )
 
 
-def _p_value(lambda_max: float, N: int, M: int, sigma: float) -> float:
-    mu, s = edge_scaling(N, M, sigma)
-    return float(TracyWidom(1).sf((lambda_max - mu) / s))
+def _strength(s: float, noise_values: Array, N: int) -> float:
+    M = len(noise_values)
+    phi_M = np.mean(s / (s**2 - noise_values**2))
+    return float(1 / np.sqrt(phi_M * (M * phi_M + (N - M) / s) / N))
+
+
+def _one_side(s: float, noise_values: Array, N: int) -> float:
+    return float(1 / np.mean(s / (s**2 - noise_values**2)))
+
+
+def _no_zeros(s: float, noise_values: Array, N: int) -> float:
+    return float(np.sqrt(N / len(noise_values)) * _one_side(s, noise_values, N))
 
 
 @exercise(
-    "03-p-value",
-    hint="Bring lambda_max to the units of the law: how many scales is it above the centre? Mind sigma.",
-    why="Centre and scale carry all that is particular about the matrix; the law itself is always the same.",
+    "03-strength",
+    hint="A trace of a function of a matrix is a sum over its eigenvalues. How many has each of the two matrices?",
+    why="It finds the strength from any noise spectrum, Marchenko-Pastur or not.",
     wrong=[
-        lambda lambda_max, N, M, sigma: 1 - _p_value(lambda_max, N, M, sigma),
-        lambda lambda_max, N, M, sigma: _p_value(lambda_max, N, M, 1.0),
-        lambda lambda_max, N, M, sigma: TracyWidom(1).sf(lambda_max),
-        lambda lambda_max, N, M, sigma: TracyWidom(1).sf(lambda_max - edge_scaling(N, M, sigma)[0]),
-        lambda lambda_max, N, M, sigma: TracyWidom(2).sf(
-            (lambda_max - edge_scaling(N, M, sigma)[0]) / edge_scaling(N, M, sigma)[1]
-        ),
-        lambda lambda_max, N, M: 0.01,
-        0.01,
+        _one_side,
+        _no_zeros,
+        lambda s, noise_values, N: _strength(s, noise_values, N) ** 2,
+        lambda s, noise_values, N: 1 / _strength(s, noise_values, N) ** 2,
+        lambda s, noise_values, N: s,
+        50.0,
     ],
 )
-def p_value(answer: Any) -> str | None:
-    """The p-value of a largest eigenvalue."""
-    rng = np.random.default_rng(302)
-    inputs = []
-    for N, M, sigma, x in zip(
-        (3072, 800, 50, 400), (768, 400, 40, 30), (1.0, 0.5, 2.0, 0.02), (-1, 0, 1, 3), strict=True
-    ):
-        mu, s = edge_scaling(N, M, sigma)
-        inputs.append((float(f"{mu + s * (x + rng.uniform(-0.5, 0.5)):.5g}"), N, M, sigma))
+def strength(answer: Any) -> str | None:
+    """The strength behind an outlier, from the singular values of the noise."""
+    rng = np.random.default_rng(104)
+    inputs = [(4.0, np.array([1.0, 2.0, 3.0]), 3), (5.0, np.array([1.0, 2.0]), 6)]
+    inputs += [(30.0, np.sort(rng.uniform(0, 25, M)), N) for M, N in ((40, 60), (80, 80))]
     mistakes = {
-        "this is the probability of staying below": lambda lambda_max, N, M, sigma: (
-            1 - _p_value(lambda_max, N, M, sigma)
-        ),
-        "sigma plays no part in it": lambda lambda_max, N, M, sigma: _p_value(lambda_max, N, M, 1.0),
-        "the eigenvalue is not divided by the scale": lambda lambda_max, N, M, sigma: TracyWidom(1).sf(
-            lambda_max - edge_scaling(N, M, sigma)[0]
-        ),
-        "the eigenvalue is not brought to the units of the law": lambda lambda_max, N, M, sigma: TracyWidom(1).sf(
-            lambda_max
-        ),
+        "both traces are taken over M: the other matrix has N eigenvalues": _one_side,
+        "the zeros of the larger matrix are left out: they are eigenvalues too": _no_zeros,
+        "that is the square of the strength": lambda s, x, N: _strength(s, x, N) ** 2,
+        "that is upside down": lambda s, x, N: 1 / _strength(s, x, N),
     }
-    return agrees(answer, _p_value, inputs, rtol=1e-5, mistakes=mistakes)
+    return agrees(answer, _strength, inputs, mistakes=mistakes)
 
 
 @exercise(
-    "03-many-layers",
-    hint="What is the probability that the first layer gives no alarm? And the first two, if they are independent?",
-    why="With many layers a false alarm is more likely than not. The level must fall as the number of tests grows.",
-    wrong=[0.72, 0.99**72, 0.01, 0.01 / 72, 0.01**72, 51.5, 1.0],
+    "03-samples",
+    hint="The threshold is d > sqrt(M/N). Solve it for N.",
+    why="Observations go with the inverse square of the excess: half the excess asks for four times the data.",
+    wrong=[1600, 400 / 0.2, 400 / 1.2**2, 400 * 0.2**2, 4000, (400 / 0.2) ** 2],
 )
-def many_layers(answer: Any) -> str | None:
-    """The probability of at least one false alarm in 72 layers."""
-    p, right = number(answer), 1 - 0.99**72
-    if close(p, 0.99**72):
-        return "that is the probability of no alarm at all"
-    if close(p, 0.72):
-        return "that is the expected number of alarms; with 200 layers it would be 2, which is no probability"
-    if close(p / 100, right):
-        return "that is in percent, and a probability between 0 and 1 is asked for"
-    if not 0 <= p <= 1:
-        return f"{p:.4g} is no probability"
-    return near(p, right)
+def samples(answer: Any) -> str | None:
+    """Observations before a direction with 20 % more variance can show."""
+    x = number(answer)
+    if close(x, 400 / 0.2):
+        return "the ratio M/N stands under a root"
+    if close(x, 400 / 1.2**2):
+        return "d is what the variance has in excess of the others, not the variance itself"
+    return near(x, 400 / 0.2**2, rtol=1e-3)
 
 
 @exercise(
-    "03-heavy-edge",
-    hint="The mean of |w|^k is an integral over |w|^(k - 1 - μ). For which k is it finite when μ is 3?",
-    why="The bulk needs two moments, the edge four: without them the largest entries outgrow the edge.",
-    wrong=["variance", "symmetry", 4, "second moment"],
+    "03-aligned",
+    hint="Write the noise as the sum of its singular components s_k u_k v_k'. Which of them does the pattern change?",
+    why="The pattern adds to one singular value and leaves the others alone: there is no threshold for a direction "
+    "that was chosen by looking at the noise.",
+    wrong=[_N**0.5 + _M**0.5, 48.3, 23.8, 10, 50.0, 1e3],
 )
-def heavy_edge(answer: Any) -> str | None:
-    """What heavy-tailed entries lack, that the edge needs."""
-    answer = choice(answer, ["variance", "fourth moment", "symmetry"])
-    if answer == "variance":
-        return "with μ = 3 it exists, and the entries were brought to variance 1; that is why the bulk is in place"
-    return None if answer == "fourth moment" else "their density depends on |w| only"
+def aligned(answer: Any) -> str | None:
+    """The largest singular value, with a pattern along the noise's own direction."""
+    x, largest = number(answer), float(np.linalg.norm(gaussian(_N, _M, rng=0), 2))
+    if close(x, largest, 1e-4) or close(x, _N**0.5 + _M**0.5, 2e-3):
+        return "that would be so for a pattern that knows nothing of the noise"
+    if close(x, np.hypot(largest, 10), 1e-3):
+        return "lengths add like that at right angles, and these two components are parallel"
+    if close(x, (largest + 10) ** 2 / _N, 1e-3):
+        return "that is an eigenvalue of W'W / N, and a singular value is asked for"
+    return near(x, largest + 10, rtol=2e-3)

@@ -1,202 +1,232 @@
-"""Exercises of notebook 06, what an exponent is worth: estimate, distance, error bar, p-value, noise and settings."""
+"""Exercises of notebook 06, the layers of a BERT against noise of their shapes and against their shuffled weights."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
+from .. import atlas
+from ..bulk import fit_bulk
 from . import exercise
-from .answers import agrees, choice, close, near, number
+from .answers import Array, NotYet, agrees, array, choice, holds, kind
 
-
-def _hill(x: Array, xmin: float) -> float:
-    tail = x[x >= xmin]
-    return 1 + len(tail) / float(np.log(tail / xmin).sum())
-
-
-def _hill_of_all(x: Array, xmin: float) -> float:
-    return 1 + len(x) / float(np.log(x / xmin).sum())
-
-
-def _hill_without_one(x: Array, xmin: float) -> float:
-    return _hill(x, xmin) - 1
-
-
-def _hill_upside_down(x: Array, xmin: float) -> float:
-    return 1 + float(np.log(x[x >= xmin] / xmin).mean())
-
-
-def _hill_in_decades(x: Array, xmin: float) -> float:
-    tail = x[x >= xmin]
-    return 1 + len(tail) / float(np.log10(tail / xmin).sum())
-
-
-def _hill_not_divided(x: Array, xmin: float) -> float:
-    tail = x[x >= xmin]
-    return 1 + len(tail) / float(np.log(tail).sum())
+_ROLES = ["feed-forward in", "feed-forward out", "query", "key", "value", "attention output"]
 
 
 @exercise(
-    "06-hill",
-    hint="Keep the values from xmin on; n is how many those are. Then the formula, with the natural logarithm.",
-    why="This is the maximum of the likelihood, and the line that every power-law package contains.",
+    "06-predict-zero",
+    hint="Where is the lower edge of the Marchenko-Pastur law, (1 - 1/sqrt(Q))^2, for each of the two shapes?",
+    why="The lower edge is at zero for Q = 1 alone; at Q = 4 it is half of sigma sqrt(N).",
+    wrong=["feed-forward in", "both", "neither", "key"],
+)
+def predict_zero(answer: Any) -> str | None:
+    """Prediction: the shape whose noise has singular values down to zero."""
+    answer = choice(answer, ["query", "feed-forward in", "both", "neither"])
+    if answer == "both":
+        return "one of the two shapes has rows to spare, and they keep every direction alive"
+    if answer == "neither":
+        return "one of the two laws has its lower edge at zero"
+    return None if answer == "query" else "that shape has four rows for every column: no direction is lost by chance"
+
+
+def _noise_edges(N: int, M: int, sigma: float) -> tuple[float, float]:
+    return sigma * (math.sqrt(N) - math.sqrt(M)), sigma * (math.sqrt(N) + math.sqrt(M))
+
+
+def _eigenvalue_edges(N: int, M: int, sigma: float) -> tuple[float, float]:
+    low, high = _noise_edges(N, M, sigma)
+    return low**2 / N, high**2 / N
+
+
+def _without_N(N: int, M: int, sigma: float) -> tuple[float, float]:
+    low, high = _noise_edges(N, M, sigma)
+    return low / math.sqrt(N), high / math.sqrt(N)
+
+
+@exercise(
+    "06-noise-edges",
+    hint="An eigenvalue of W'W / N is a singular value, squared, over N. The edges of the eigenvalues are "
+    "sigma^2 (1 -+ 1/sqrt(Q))^2 with Q = N/M.",
+    why="The edges of a singular value are a sum and a difference of two square roots, one a side of the matrix: long "
+    "matrices have narrow hills.",
+    wrong=[_eigenvalue_edges, _without_N, lambda N, M, sigma: _noise_edges(N, M, sigma)[::-1], lambda N, M, sigma: 2.0],
+)
+def noise_edges(answer: Any) -> str | None:
+    """A function for the edges of the singular values of noise."""
+    return agrees(
+        answer,
+        _noise_edges,
+        [(384, 384, 1.0), (1536, 384, 0.05), (1000, 10, 3.0)],
+        mistakes={
+            "these are the edges of the eigenvalues of W'W / N, and those of the singular values of W are asked for": (
+                _eigenvalue_edges
+            ),
+            "these are the edges of W / sqrt(N), and those of W itself are asked for": _without_N,
+        },
+    )
+
+
+@exercise(
+    "06-shuffle-survivor",
+    hint="Sum rand_num_spikes over the rows of details of each of the six roles that stand in every block.",
+    why="Some of these matrices have an entry or two so large that they make an outlier wherever they stand: "
+    "what survives a shuffle is the size of single weights.",
+    wrong=["query", "key", "value", "feed-forward in", "attention output", "position embedding"],
+)
+def shuffle_survivor(answer: Any) -> str | None:
+    """The role that keeps the most eigenvalues beyond the edge when shuffled."""
+    answer = choice(answer, _ROLES)
+    kept = {role: sum(_survivors(role)) for role in _ROLES}
+    if answer == max(kept, key=kept.__getitem__):
+        return None
+    return f"{answer!r} keeps {kept[answer]} over all blocks, and another role keeps more"
+
+
+@cache
+def _survivors(role: str) -> tuple[int, ...]:
+    """Eigenvalues of each shuffled layer of MiniLM beyond its edge."""
+    nulls = (layer.shuffled for layer in atlas.load("minilm").select(role))
+    return tuple(fit_bulk(null).num_spikes for null in nulls if null)
+
+
+@exercise(
+    "06-untrained-layer",
+    hint="Which row of details has no eigenvalue beyond the edge of its noise, and hardly changes when shuffled?",
+    why="None of its eigenvalues lies beyond the edge, its bulk follows the law to within chance, and shuffling "
+    "leaves it as it is.",
+    wrong=["block 5 attention output", "token-type embedding", "block 0 query", "block 9 query", 39],
+)
+def untrained_layer(answer: Any) -> str | None:
+    """The layer of MiniLM that is pure noise."""
+    if not isinstance(answer, str):
+        raise NotYet(f"the answer is {kind(answer)}, and the name of a layer is asked for, with its quotes")
+    found = next((layer for layer in atlas.load("minilm") if layer.name == answer.strip().lower()), None)
+    if found is None:
+        return f"MiniLM has no layer of the name {answer[:40]!r}; the names stand in the table's column name"
+    if found.spectrum.M < 20:
+        return f"{found.name!r} has {found.spectrum.M} eigenvalues, too few to tell anything from noise"
+    spikes = fit_bulk(found.spectrum).num_spikes
+    return f"{spikes} eigenvalues of {found.name!r} lie beyond the edge of its noise" if spikes else None
+
+
+def _shuffled_in_place(W: Array, rng: np.random.Generator) -> Array:
+    for row in W:
+        rng.shuffle(row)
+    return W
+
+
+def _swapped(row: Array, rng: np.random.Generator) -> Array:
+    i, j = rng.choice(row.size, 2, replace=False)
+    row[i], row[j] = row[j], row[i]
+    return row
+
+
+@exercise(
+    "06-row-null",
+    hint="numpy's Generator has three methods for this: shuffle, permutation and permuted. One of them treats "
+    "every row by itself when it is told the axis.",
+    why="Rows keep their sizes and lose all else. The independent matrix of this section keeps what it had beyond "
+    "the edge, so a full shuffle destroys more than correlations.",
     wrong=[
-        _hill_of_all,
-        _hill_without_one,
-        _hill_upside_down,
-        _hill_in_decades,
-        _hill_not_divided,
-        lambda x, xmin: x[x >= xmin],
-        lambda x: 2.5,
-        2.5,
+        lambda W, rng: rng.permutation(W.ravel()).reshape(W.shape),
+        lambda W, rng: rng.permutation(W, axis=1),
+        lambda W, rng: rng.permutation(W),
+        lambda W, rng: rng.permuted(W, axis=0),
+        lambda W, rng: np.sort(W, axis=1),
+        lambda W, rng: np.roll(W, 1, axis=1),
+        lambda W, rng: np.stack([np.roll(row, rng.integers(1, row.size)) for row in W]),
+        lambda W, rng: np.stack([row[::-1] if i % 2 else row for i, row in enumerate(W)]),
+        lambda W, rng: W[:, [1, 0, *range(2, W.shape[1])]],
+        lambda W, rng: np.stack([_swapped(row, rng) for row in W]),
+        lambda W, rng: W[:, rng.permutation(W.shape[1])],
+        lambda W, rng: np.hstack([rng.permuted(half, axis=1) for half in np.array_split(W, 2, axis=1)]),
+        lambda W, rng: np.random.default_rng(0).permuted(W, axis=1),
+        lambda W, rng: np.random.default_rng().permuted(W, axis=1),
+        lambda W, rng: rng.choice(W.ravel(), W.shape),
+        lambda W, rng: rng.normal(W.mean(axis=1, keepdims=True), W.std(axis=1, keepdims=True), W.shape),
+        lambda W, rng: rng.permuted(W, axis=1).T,
+        lambda W, rng: W,
+        lambda W, rng: W[0],
+        lambda W: W,
+    ],
+    right=[
+        lambda W, rng: rng.permuted(W, axis=1),
+        lambda W, rng: [rng.permutation(row) for row in W],
+        lambda W, rng: np.take_along_axis(W, np.argsort(rng.random(W.shape), axis=1), axis=1),
+        lambda W, rng: np.apply_along_axis(rng.permutation, 1, W),
+        lambda matrix, generator: generator.permuted(matrix.T, axis=0).T,
+        _shuffled_in_place,
     ],
 )
-def hill(answer: Any) -> str | None:
-    """A function for the exponent by maximum likelihood."""
-    x = np.random.default_rng(6).pareto(1.5, 200) + 1.0
-    mistakes: dict[str, Callable[..., Any]] = {
-        "values below xmin have been counted; the tail begins at xmin": _hill_of_all,
-        "the 1 of the formula is missing": _hill_without_one,
-        "the mean of the logarithms stands on top, and it belongs below": _hill_upside_down,
-        "that is the logarithm to the base 10, and the natural one is asked for": _hill_in_decades,
-        "the values have to be divided by xmin before the logarithm is taken": _hill_not_divided,
+def row_null(answer: Any) -> str | None:
+    """A function that shuffles every row by itself."""
+    draw = np.random.default_rng(8).normal
+    matrices = [draw(size=shape) for shape in ((5, 40), (5, 40), (8, 30), (1, 50))]
+    inputs = [(W, np.random.default_rng(seed)) for W, seed in zip(matrices, (0, 1, 2, 3), strict=True)]
+    again = [(matrices[0], np.random.default_rng(seed)) for seed in (0, 4)]
+    properties: dict[str, Callable[[tuple[Any, ...], Any], bool]] = {
+        "the result is W itself, nothing was shuffled": lambda args, A: not np.array_equal(_like(args, A), args[0]),
+        "whole rows changed places; inside a row all stands as it stood": lambda args, A: (
+            not _same_rows(_like(args, A), args[0])
+        ),
+        "the rows do not keep their own entries": lambda args, A: np.array_equal(*_sorted_rows(args, A)),
+        "every row is in order of size, and a random order is asked for": lambda args, A: bool(
+            (np.diff(_like(args, A), axis=1) < 0).any()
+        ),
+        "the order is not random: many entries stay in their place, or beside their neighbours": lambda args, A: (
+            _is_mixed(_places(args, A))
+        ),
+        "whole columns changed places, and took their correlations with them": lambda args, A: (
+            not _rows_move_alike(_places(args, A))
+        ),
     }
-    return agrees(answer, _hill, [(x, 1.2), (x, float(x[3])), (5 * x, 8.0)], mistakes=mistakes)
-
-
-def _law(tail: Array, alpha: float) -> Array:
-    return 1 - (tail / tail[0]) ** (1 - alpha)
-
-
-def _distance(tail: Array, alpha: float) -> float:
-    return float(np.abs(np.arange(len(tail)) / len(tail) - _law(tail, alpha)).max())
-
-
-def _distance_after(tail: Array, alpha: float) -> float:
-    return float(np.abs(np.arange(1, len(tail) + 1) / len(tail) - _law(tail, alpha)).max())
-
-
-def _distance_both(tail: Array, alpha: float) -> float:
-    return max(_distance(tail, alpha), _distance_after(tail, alpha))
-
-
-def _distance_signed(tail: Array, alpha: float) -> float:
-    return float((np.arange(len(tail)) / len(tail) - _law(tail, alpha)).max())
-
-
-def _distance_to_sf(tail: Array, alpha: float) -> float:
-    return float(np.abs(np.arange(len(tail)) / len(tail) - (tail / tail[0]) ** (1 - alpha)).max())
-
-
-def _distance_mean(tail: Array, alpha: float) -> float:
-    return float(np.abs(np.arange(len(tail)) / len(tail) - _law(tail, alpha)).mean())
-
-
-@exercise(
-    "06-distance",
-    hint="np.arange(n) / n are the fractions below the values of an ascending tail. Subtract the law; abs; max.",
-    why="This is the distance of powerlaw and WeightWatcher, and what the search for xmin makes small.",
-    wrong=[
-        _distance_after,
-        _distance_both,
-        _distance_signed,
-        _distance_to_sf,
-        _distance_mean,
-        lambda tail, alpha: np.abs(np.arange(len(tail)) / len(tail) - _law(tail, alpha)),
-        0.05,
-    ],
-)
-def distance(answer: Any) -> str | None:
-    """A function for the largest distance between a tail and its power law."""
-    rng = np.random.default_rng(16)
-    tails = [np.sort(rng.pareto(a, n) + 1.0) * s for a, n, s in ((1.5, 40, 1.0), (3.0, 25, 0.01), (1.2, 300, 7.0))]
-    mistakes: dict[str, Callable[..., Any]] = {
-        "the fraction below the smallest value is 0, since nothing lies below it": _distance_after,
-        "that is the textbook distance, of both ends of every step; here one end is asked for": _distance_both,
-        "the law may lie above the fraction, too: is the sign taken off?": _distance_signed,
-        "the power is the fraction of the law beyond x, and the fraction below x is asked for": _distance_to_sf,
-        "that is the mean distance, and the largest is asked for": _distance_mean,
+    together: dict[str, Callable[[list[Any]], bool]] = {
+        "two generators give the same result: rng plays no part in it": lambda results: (
+            not np.array_equal(results[0], results[-1])
+        ),
+        "one generator gives two results: the chance must come from rng alone": lambda results: np.array_equal(
+            results[0], results[-2]
+        ),
     }
-    inputs = [(tails[0], 2.5), (tails[0], 1.6), (tails[1], 4.2), (tails[2], 3.0)]
-    return agrees(answer, _distance, inputs, mistakes=mistakes)
+    return holds(answer, ["W", "rng"], inputs + again, properties, together)
 
 
-@exercise(
-    "06-predict-coverage",
-    hint="The formula takes xmin for known. Here xmin is chosen, and from the same values.",
-    why="The choice of xmin moves alpha as well, and the formula leaves that out.",
-    wrong=["about 95", "about 50", 80, "80 %"],
-)
-def predict_coverage(answer: Any) -> str | None:
-    """Prediction: how many of 100 textbook error bars hold the truth."""
-    answer = choice(answer, ["about 95", "about 80", "about 50"])
-    if answer == "about 95":
-        return "that would be so if somebody had told us where the tail begins"
-    return None if answer == "about 80" else "it is not as bad as that: most of the error is in the formula"
+def _like(args: tuple[Any, ...], result: Any) -> Array:
+    return array(result, args[0].shape)
 
 
-@exercise(
-    "06-tail-size",
-    hint="Set 1.96 (alpha - 1)/sqrt(n) to 0.1 and solve for n.",
-    why="More than most layers have eigenvalues: a second decimal of alpha says nothing.",
-    wrong=[400, 39.2, 3457, 40, 38416, 154, 0.1],
-)
-def tail_size(answer: Any) -> str | None:
-    """How many values an error bar of a tenth takes."""
-    n, right = number(answer), (1.96 * 2 / 0.1) ** 2
-    texts = {
-        (2 / 0.1) ** 2: "that is one standard error; the error bar of 95 % is 1.96 of them",
-        1.96 * 2 / 0.1: "that is the square root of it",
-        (1.96 * 3 / 0.1) ** 2: "the formula has alpha - 1, not alpha",
-    }
-    for mistake, text in texts.items():
-        if close(n, mistake):
-            return text
-    return near(n, right)
+def _sorted_rows(args: tuple[Any, ...], result: Any) -> tuple[Array, Array]:
+    return np.sort(_like(args, result), axis=1), np.sort(args[0], axis=1)
 
 
-@exercise(
-    "06-p-means",
-    hint="Read again what was simulated, and what was counted.",
-    why="It compares the data with data for which the power law is true, and says nothing of other laws.",
-    wrong=["A", "C", "none"],
-)
-def p_means(answer: Any) -> str | None:
-    """What a p-value of 0.66 says."""
-    answer = choice(answer, ["A", "B", "C"])
-    texts = {
-        "A": "no probability of a law was computed: the law was true in every one of the simulations",
-        "C": "no other law took part: what would it have been?",
-    }
-    return texts.get(answer)
+def _same_rows(A: Array, W: Array) -> bool:
+    return sorted(map(tuple, A)) == sorted(map(tuple, W)) and not np.array_equal(A, W)
 
 
-@exercise(
-    "06-predict-noise",
-    hint="The search may take any tail, however short. How badly can a power law fit a short tail?",
-    why="The search retreats to a tail so short that the power law cannot be told from anything else.",
-    wrong=["hardly any", "nearly all", 0.5],
-)
-def predict_noise(answer: Any) -> str | None:
-    """Prediction: how much pure noise passes for a power law."""
-    answer = choice(answer, ["hardly any", "about half", "nearly all"])
-    if answer == "hardly any":
-        return "a test refutes what it has enough values to refute, and the search decides how many it gets"
-    return None if answer == "about half" else "some tails remain long enough to be caught"
+def _places(args: tuple[Any, ...], result: Any) -> Array:
+    """The old place of each entry in its row; the entries of W all differ."""
+    ranks = np.argsort(np.argsort(_like(args, result), axis=1), axis=1)
+    return np.take_along_axis(np.argsort(args[0], axis=1).astype(float), ranks, axis=1)
 
 
-@exercise(
-    "06-predict-version",
-    hint="Not the largest alpha allowed is looked for, but the best-fitting one of those tails that are allowed.",
-    why="Pure noise reads like a well-trained layer, and nothing but a default has changed.",
-    wrong=["still about 12", "exactly 3", 3.0],
-)
-def predict_version(answer: Any) -> str | None:
-    """Prediction: the exponent of noise by the rules of another version."""
-    answer = choice(answer, ["still about 12", "exactly 3", "below 3"])
-    if answer == "exactly 3":
-        return "that happens where every tail is steeper than the limit, and the lower part of this spectrum is flat"
-    return None if answer == "below 3" else "a tail of that exponent may no longer be chosen"
+def _rows_move_alike(places: Array) -> bool:
+    """Whether two rows share more places than independent permutations do: 1 on average, hardly ever 12."""
+    return any(int((a == b).sum()) > 12 for i, a in enumerate(places) for b in places[:i])
+
+
+def _is_mixed(places: Array) -> bool:
+    """Whether places look drawn: per row 1 entry in place and 2 pairs of neighbours on average, and no trend."""
+    rows, n = places.shape
+    own = np.arange(n)
+    steps = (places - np.roll(places, 1, axis=1)) % n
+    neighbours = int(((steps == 1) | (steps == n - 1)).sum())
+    trend = float(np.mean([np.corrcoef(row, own)[0, 1] for row in places]))
+    return (
+        int((places == own).sum()) <= rows + 6 * rows**0.5 + 3
+        and neighbours <= 2 * rows + 6 * (2 * rows) ** 0.5 + 3
+        and abs(trend) < 5 / (rows * n) ** 0.5
+    )

@@ -1,101 +1,93 @@
-"""Exercises of notebook 07, tails with a finger, and what dropping it does."""
+"""Exercises of notebook 07, heavy tails."""
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .. import atlas
-from ..analysis import analyze
-from ..tails.power_law import fit_power_law
 from . import exercise
-from .answers import choice, close, near, number, whole
+from .answers import agrees, choice, close, near, number
 
 
 @exercise(
-    "07-predict-drop-one",
-    hint="The fit chooses its own tail. What if another tail fits nearly as well?",
-    why="The search for xmin leaps to another tail altogether, and takes alpha along.",
-    wrong=["within its error bar", "about half", "falls"],
+    "07-predict-signs",
+    hint="In the derivation of the law, which property of the entries was used?",
+    why="Only the variance matters: the sum over many independent entries forgets the rest. Run the next cell.",
+    wrong=["smaller", "larger", "equal", 2.9],
 )
-def predict_drop_one(answer: Any) -> str | None:
-    """Prediction: alpha without the largest of 576 eigenvalues."""
-    answer = choice(answer, ["within its error bar", "about half", "below 3"])
-    if answer == "within its error bar":
-        return "that would hold if the tail stayed the same, and nothing holds it in place"
-    return None if answer == "below 3" else "it is more violent than that"
+def predict_signs(answer: Any) -> str | None:
+    """Prediction: the largest eigenvalue of random signs, against normal numbers."""
+    answer = choice(answer, ["smaller", "the same", "larger"])
+    if answer == "smaller":
+        return "no entry of it is large, that is true, but no single entry makes the largest eigenvalue"
+    return None if answer == "the same" else "where would the excess come from, if no entry is larger than 1?"
+
+
+def _growth(mu: float) -> float:
+    return 4 / mu - 1
 
 
 @exercise(
-    "07-drop-nothing",
-    hint="fit_power_law takes min_tail, the fewest values that a tail may have. Give it x itself, not x[:-1].",
-    why="Nothing had to be dropped: a tail of reasonable size gives what clipping gave.",
-    wrong=[16.043, 2.0357, 5.0, 12.07],
+    "07-growth",
+    hint="How many of the N^2 entries exceed t, on average? Set that to 1 and solve for t; then square, divide by N.",
+    why="The exponent changes its sign at tail index 4: below it single entries outgrow the noise, above it none does.",
+    wrong=[
+        lambda mu: 2 / mu,
+        lambda mu: 4 / mu,
+        lambda mu: 2 / mu - 1,
+        lambda mu: 1 - 4 / mu,
+        lambda mu: 1 / mu,
+        lambda mu: mu / 2 + 1,
+        1 / 3,
+    ],
 )
-def drop_nothing(answer: Any) -> str | None:
-    """Alpha with the finger kept and a tail of 50 values at least."""
-    y = number(answer)
-    x = atlas.load("smollm2")["block 23 attention output"].spectrum.nonzero_eigenvalues
-    if close(y, fit_power_law(x).alpha):
-        return "that is the raw fit, which may choose a tail of any size"
-    if close(y, fit_power_law(x[:-1]).alpha, rtol=1e-3):
-        return "that is the fit without the largest value, and all of x is asked for"
-    return near(y, fit_power_law(x, min_tail=50).alpha, rtol=2e-3)
-
-
-@cache
-def _grew(model: str) -> tuple[int, int]:
-    """How many layers of a model clip_xmax clips, and in how many the misfit grew."""
-    details = analyze(model, fix_fingers="clip_xmax")
-    clipped = details[details.num_fingers > 0]
-    return len(clipped), int((clipped.D_sqrt_n > clipped.raw_D_sqrt_n).sum())
+def growth(answer: Any) -> str | None:
+    """The power of N with which the largest squared entry over N grows."""
+    inputs = [(mu,) for mu in (0.5, 1.0, 2.5, 3.0, 5.0, 8.0)]
+    mistakes = {
+        "that is how the largest entry itself grows; it is to be squared and divided by N": lambda mu: 2 / mu,
+        "the division by N is missing": lambda mu: 4 / mu,
+        "the matrix has N^2 entries, not N": lambda mu: 2 / mu - 1,
+        "the sign is the wrong way round": lambda mu: 1 - 4 / mu,
+    }
+    return agrees(answer, _growth, inputs, rtol=1e-6, atol=1e-9, mistakes=mistakes)
 
 
 @exercise(
-    "07-misfit-grew",
-    hint="Select the rows with num_fingers > 0, and compare D_sqrt_n with raw_D_sqrt_n in them.",
-    why="Every layer that was clipped: the rule looks at alpha and never at the fit.",
-    wrong=[80, 12, 250, 0, 46],
+    "07-count-tail",
+    hint="Number of entries times the probability of one. The entries are c times a Pareto variable, c = sqrt(1/3), "
+    "so |w| > t means that the variable exceeds t / c.",
+    why="A handful of eigenvalues is all the tail there is: nothing that an exponent could be read off.",
+    wrong=[1e6 * 1000**-0.75, 31.6, 60, 1e6 * 3**-0.5 * 1000**-1.5, 6.09e-6, 1e6],
 )
-def misfit_grew(answer: Any) -> str | None:
-    """The number of clipped layers whose misfit grew."""
-    k = whole(answer)
-    for model in ("minilm", "smollm2"):
-        if k == _grew(model)[1]:
-            return f"that is {model} alone, and details holds both models"
-    if k == 0:
-        return "some fits did get worse; is the comparison the right way round?"
-    return near(k, sum(_grew(m)[1] for m in ("minilm", "smollm2")), rtol=0)
+def count_tail(answer: Any) -> str | None:
+    """Entries that stand out as signals, in a 1000 x 1000 matrix of tail index 3."""
+    x, t = number(answer), 1000**0.5
+    right = 1e6 * (t * np.sqrt(3)) ** -3
+    texts = {
+        1e6 * t**-3: "the scale is missing: the entries were brought to variance 1",
+        right / 1e6: "that is the probability for one entry, and there are a million",
+        1e6 * t**-3 / np.sqrt(3): "the scale belongs inside of the power",
+    }
+    for mistake, text in texts.items():
+        if close(x, mistake):
+            return text
+    return near(x, right, rtol=0.02)
 
 
 @exercise(
-    "07-predict-noise",
-    hint="Noise ends in a steep edge. Is its raw alpha small or large, and is there room to fall by 1?",
-    why="Noise has a steep edge, so its raw alpha is large and jumps as easily as that of a layer.",
-    wrong=["none", "one in twenty", "all"],
+    "07-mystery",
+    hint="Shuffling destroys one of the two causes and leaves the other. Look at the phase before and after.",
+    why="Its tail survives the shuffle, so it is in the sizes of the entries; the other one has correlated rows.",
+    wrong=["A", "both", "neither"],
 )
-def predict_noise(answer: Any) -> str | None:
-    """Prediction: how often clip_xmax finds fingers in noise."""
-    answer = choice(answer, ["none", "one in twenty", "about half"])
-    if answer == "none":
-        return "nothing in the rule asks whether there is a power law at all"
-    return None if answer == "about half" else "nobody tuned this rule to be wrong as rarely as that"
-
-
-@exercise(
-    "07-true-outliers",
-    hint="alpha = 1 + n / sum ln(x/xmin). What do three huge values add to n, and what to the sum?",
-    why="Values far out make the tail heavier, and alpha falls: the opposite of what fingers are accused of.",
-    wrong=["larger", "the same", 3.0],
-)
-def true_outliers(answer: Any) -> str | None:
-    """What true outliers do to alpha."""
-    answer = choice(answer, ["larger", "smaller", "the same"])
-    clean = np.sort((1 - np.random.default_rng(1).random(300)) ** -0.5)
-    change = fit_power_law(np.r_[clean, 200, 220, 260]).alpha - fit_power_law(clean).alpha
-    right = "the same" if abs(change) <= 0.01 else "larger" if change > 0 else "smaller"
-    if answer == right:
-        return None
-    return "fit both and compare: it moves by more than a hundredth" if answer == "the same" else "it is the other way"
+def mystery(answer: Any) -> str | None:
+    """Which of two heavy-tailed spectra comes from heavy-tailed entries."""
+    answer = choice(answer, ["A", "B", "both", "neither"])
+    texts = {
+        "A": "shuffle it and look again",
+        "both": "one of them loses its tail when its entries are shuffled",
+        "neither": "one of them keeps its tail when its entries are shuffled",
+    }
+    return texts.get(answer)

@@ -1,149 +1,203 @@
-"""Exercises of notebook 08, the layers of a BERT against noise of their shapes and against their shuffled weights."""
+"""Exercises of notebook 08, a network in training: spikes, their directions, batch sizes, and memorised labels."""
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .. import atlas
-from ..bulk import fit_bulk
+from ..ensembles.spectra import gaussian_spectrum
+from ..tails.power_law import fit_power_law
 from . import exercise
-from .answers import NoAnswer, NotYet, agrees, array, choice, kind
-
-_ROLES = ["feed-forward in", "feed-forward out", "query", "key", "value", "attention output"]
+from .answers import Array, agrees, choice, close, near, number, whole
 
 
-@exercise(
-    "08-predict-zero",
-    hint="Where is the lower edge of the Marchenko-Pastur law, (1 - 1/sqrt(Q))^2, for each of the two shapes?",
-    why="The lower edge is at zero for Q = 1 alone; at Q = 4 it is half of sigma sqrt(N).",
-    wrong=["feed-forward in", "both", "neither", "key"],
-)
-def predict_zero(answer: Any) -> str | None:
-    """Prediction: the shape whose noise has singular values down to zero."""
-    answer = choice(answer, ["query", "feed-forward in", "both", "neither"])
-    if answer == "both":
-        return "one of the two shapes has rows to spare, and they keep every direction alive"
-    if answer == "neither":
-        return "one of the two laws has its lower edge at zero"
-    return None if answer == "query" else "that shape has four rows for every column: no direction is lost by chance"
+def _gradient(x: Array, y: Array, W: Array, A: Array) -> Array:
+    h = np.tanh(x @ W.T)
+    error = (h @ A - y) / len(x)
+    return np.asarray(((error @ A.T) * (1 - h**2)).T @ x)
 
 
-def _noise_edges(N: int, M: int, sigma: float) -> tuple[float, float]:
-    return sigma * (math.sqrt(N) - math.sqrt(M)), sigma * (math.sqrt(N) + math.sqrt(M))
+def _not_averaged(x: Array, y: Array, W: Array, A: Array) -> Array:
+    return len(x) * _gradient(x, y, W, A)
 
 
-def _eigenvalue_edges(N: int, M: int, sigma: float) -> tuple[float, float]:
-    low, high = _noise_edges(N, M, sigma)
-    return low**2 / N, high**2 / N
+def _no_slope(x: Array, y: Array, W: Array, A: Array) -> Array:
+    error = (np.tanh(x @ W.T) @ A - y) / len(x)
+    return np.asarray((error @ A.T).T @ x)
 
 
-def _without_N(N: int, M: int, sigma: float) -> tuple[float, float]:
-    low, high = _noise_edges(N, M, sigma)
-    return low / math.sqrt(N), high / math.sqrt(N)
+def _wrong_slope(x: Array, y: Array, W: Array, A: Array) -> Array:
+    h = np.tanh(x @ W.T)
+    error = (h @ A - y) / len(x)
+    return np.asarray(((error @ A.T) * (1 - h)).T @ x)
 
 
 @exercise(
-    "08-noise-edges",
-    hint="An eigenvalue of W'W / N is a singular value, squared, over N. The edges of the eigenvalues are "
-    "sigma^2 (1 -+ 1/sqrt(Q))^2 with Q = N/M.",
-    why="The edges of a singular value are a sum and a difference of two square roots, one a side of the matrix: long "
-    "matrices have narrow hills.",
-    wrong=[_eigenvalue_edges, _without_N, lambda N, M, sigma: _noise_edges(N, M, sigma)[::-1], lambda N, M, sigma: 2.0],
+    "08-gradient",
+    hint="Go backward from the outputs: the error of an example, through A to the hidden values, times the slope of "
+    "tanh there, and then on to the inputs. Shapes help: the result has that of W.",
+    why="An outer product of what comes back to the hidden layer and what went in, averaged over the examples: a "
+    "matrix whose rank is at most their number.",
+    wrong=[
+        _not_averaged,
+        _no_slope,
+        _wrong_slope,
+        lambda x, y, W, A: -_gradient(x, y, W, A),
+        lambda x, y, W, A: _gradient(x, y, W, A).T,
+        lambda x, y, W, A: np.tanh(x @ W.T).T @ (np.tanh(x @ W.T) @ A - y) / len(x),
+        0.5,
+    ],
 )
-def noise_edges(answer: Any) -> str | None:
-    """A function for the edges of the singular values of noise."""
-    return agrees(
-        answer,
-        _noise_edges,
-        [(384, 384, 1.0), (1536, 384, 0.05), (1000, 10, 3.0)],
-        mistakes={
-            "these are the edges of the eigenvalues of W'W / N, and those of the singular values of W are asked for": (
-                _eigenvalue_edges
-            ),
-            "these are the edges of W / sqrt(N), and those of W itself are asked for": _without_N,
-        },
-    )
+def gradient(answer: Any) -> str | None:
+    """A function for the gradient of the loss with respect to the hidden weights."""
+    rng = np.random.default_rng(110)
+    shapes = [(6, 4, 5, 3), (1, 3, 7, 2)]  # examples, inputs, hidden, outputs
+    inputs = [
+        (rng.normal(size=(n, m)), rng.normal(size=(n, c)), rng.normal(size=(k, m)), rng.normal(size=(k, c)))
+        for n, m, k, c in shapes
+    ]
+    mistakes = {
+        "that is the gradient of a sum over the examples, and the loss is their mean": _not_averaged,
+        "the slope of tanh is missing": _no_slope,
+        "the slope of tanh is not that: differentiate it once more": _wrong_slope,
+        "the size is right, the sign is not: a gradient points uphill": lambda x, y, W, A: -_gradient(x, y, W, A),
+        "that is transposed: it has the shape of W turned around": lambda x, y, W, A: _gradient(x, y, W, A).T,
+    }
+    return agrees(answer, _gradient, inputs, mistakes=mistakes)
 
 
 @exercise(
-    "08-shuffle-survivor",
-    hint="Sum rand_num_spikes over the rows of details of each of the six roles that stand in every block.",
-    why="Some of these matrices have an entry or two so large that they make an outlier wherever they stand: "
-    "what survives a shuffle is the size of single weights.",
-    wrong=["query", "key", "value", "feed-forward in", "attention output", "position embedding"],
+    "08-predict-count",
+    hint="The outputs depend on the inputs only through some of their directions. How many are there to learn?",
+    why="What there is to learn are directions of the input, and each becomes a spike once it is strong enough.",
+    wrong=["one an output", "most of them", 4],
 )
-def shuffle_survivor(answer: Any) -> str | None:
-    """The role that keeps the most eigenvalues beyond the edge when shuffled."""
-    answer = choice(answer, _ROLES)
-    kept = {role: sum(_survivors(role)) for role in _ROLES}
-    if answer == max(kept, key=kept.__getitem__):
-        return None
-    return f"{answer!r} keeps {kept[answer]} over all blocks, and another role keeps more"
+def predict_count(answer: Any) -> str | None:
+    """Prediction: how many eigenvalues training drives out of the noise."""
+    answer = choice(answer, ["one a direction", "one an output", "most of them"])
+    if answer == "one an output":
+        return "the outputs are many mixtures of few things, and the hidden weights see the inputs"
+    return None if answer == "one a direction" else "most of the input does not matter for this task"
+
+
+def _found(W: Array, T: Array) -> Array:
+    V = np.linalg.svd(W, full_matrices=False)[2][: T.shape[1]]
+    return np.asarray(((V @ T) ** 2).sum(axis=1))
+
+
+def _lengths(W: Array, T: Array) -> Array:
+    return np.sqrt(_found(W, T))
+
+
+def _one_by_one(W: Array, T: Array) -> Array:
+    V = np.linalg.svd(W, full_matrices=False)[2][: T.shape[1]]
+    return np.asarray(np.einsum("km,mk->k", V, T) ** 2)
+
+
+def _weakest(W: Array, T: Array) -> Array:
+    V = np.linalg.svd(W, full_matrices=False)[2][-T.shape[1] :]
+    return np.asarray(((V @ T) ** 2).sum(axis=1))
+
+
+def _columns(W: Array, T: Array) -> Array:
+    Vt = np.linalg.svd(W, full_matrices=False)[2]
+    return np.asarray(((Vt[:, : T.shape[1]].T @ T) ** 2).sum(axis=1))
+
+
+@exercise(
+    "08-overlap",
+    hint="numpy's svd returns the right singular vectors as rows, the strongest first. The columns of T are "
+    "orthonormal, so a squared length within their span is a sum of squared scalar products.",
+    why="1 for a vector within the teacher's directions, and about r/M, next to nothing, for a random one.",
+    wrong=[
+        _lengths,
+        _one_by_one,
+        _weakest,
+        _columns,
+        lambda W, T: _found(W, T).mean(),
+        lambda W, T: np.ones(T.shape[1]),
+        0.99,
+    ],
+)
+def overlap(answer: Any) -> str | None:
+    """A function for how much of the leading singular vectors lies in the teacher's directions."""
+    rng = np.random.default_rng(111)
+    inputs = []
+    for hidden, M, r in ((9, 6, 2), (30, 12, 3)):
+        T = np.linalg.qr(rng.normal(size=(M, r)))[0]
+        inputs.append((rng.normal(size=(hidden, M)) + 2 * rng.normal(size=(hidden, r)) @ T.T, T))
+    mistakes = {
+        "these are lengths, and squared lengths are asked for": _lengths,
+        "each vector is compared with one column of T only: a vector between two of them is found, too": _one_by_one,
+        "these are the weakest singular vectors": _weakest,
+        "the rows of what svd returns are the singular vectors, not the columns": _columns,
+    }
+    return agrees(answer, _found, inputs, mistakes=mistakes)
+
+
+@exercise(
+    "08-predict-law",
+    hint="The law holds for an update that knows nothing of the noise it is added to. Which neurons does training use?",
+    why="Training uses the neurons that lean towards a direction by chance, and so adds where there was some already.",
+    wrong=["on the law", "below the law", 1.0],
+)
+def predict_law(answer: Any) -> str | None:
+    """Prediction: where the spikes stand, measured against the law of an independent update."""
+    answer = choice(answer, ["below the law", "on the law", "beyond the law"])
+    if answer == "on the law":
+        return "that would be so if the update had been chosen without a look at the initial weights"
+    return None if answer == "beyond the law" else "training looks at the noise, and does not work against it"
 
 
 @cache
-def _survivors(role: str) -> tuple[int, ...]:
-    """Eigenvalues of each shuffled layer of MiniLM beyond its edge."""
-    nulls = (layer.shuffled for layer in atlas.load("minilm").select(role))
-    return tuple(fit_bulk(null).num_spikes for null in nulls if null)
+def _well_trained() -> int:
+    alphas = [fit_power_law(gaussian_spectrum(400, 200, rng=k).nonzero_eigenvalues).alpha for k in range(100)]
+    return sum(2 <= alpha <= 6 for alpha in alphas)
 
 
 @exercise(
-    "08-untrained-layer",
-    hint="Which row of details has no eigenvalue beyond the edge of its noise, and hardly changes when shuffled?",
-    why="None of its eigenvalues lies beyond the edge, its bulk follows the law to within chance, and shuffling "
-    "leaves it as it is.",
-    wrong=["block 5 attention output", "token-type embedding", "block 0 query", "block 9 query", 39],
+    "08-alpha-of-noise",
+    hint="fit_power_law(gaussian_spectrum(400, 200, rng=k).nonzero_eigenvalues).alpha for every k, and count.",
+    why="No training at all, and yet every so often an alpha in the range that is called well trained.",
+    wrong=[0, 100, 5],
 )
-def untrained_layer(answer: Any) -> str | None:
-    """The layer of MiniLM that is pure noise."""
-    if not isinstance(answer, str):
-        raise NotYet(f"the answer is {kind(answer)}, and the name of a layer is asked for, with its quotes")
-    found = next((layer for layer in atlas.load("minilm") if layer.name == answer.strip().lower()), None)
-    if found is None:
-        return f"MiniLM has no layer of the name {answer[:40]!r}; the names stand in the table's column name"
-    if found.spectrum.M < 20:
-        return f"{found.name!r} has {found.spectrum.M} eigenvalues, too few to tell anything from noise"
-    spikes = fit_bulk(found.spectrum).num_spikes
-    return f"{spikes} eigenvalues of {found.name!r} lie beyond the edge of its noise" if spikes else None
+def alpha_of_noise(answer: Any) -> str | None:
+    """The number of untrained matrices with an alpha from 2 to 6."""
+    k = whole(answer)
+    if not 0 <= k <= 100:
+        return "it is a count among 100 matrices"
+    return near(k, _well_trained(), rtol=0)
 
 
 @exercise(
-    "08-row-null",
-    hint="numpy's Generator has three methods for this: shuffle, permutation and permuted. One of them treats "
-    "every row by itself when it is told the axis.",
-    why="Rows keep their sizes and lose all else. The independent matrix of this section keeps what it had beyond "
-    "the edge, so a full shuffle destroys more than correlations.",
-    wrong=[
-        lambda W, rng: rng.permutation(W.ravel()).reshape(W.shape),
-        lambda W, rng: rng.permutation(W, axis=1),
-        lambda W, rng: rng.permutation(W),
-        lambda W, rng: W,
-        lambda W, rng: W[0],
-        lambda W: W,
-    ],
+    "08-learning-rate",
+    hint="A batch four times as large makes a quarter of the steps. How long must each be, to get as far in all?",
+    why="Steps as many times longer as they are fewer: the ratio of learning rate and batch size stays as it was.",
+    wrong=[0.05, 0.0125, 0.1, 0.8, 4],
 )
-def row_null(answer: Any) -> str | None:
-    """A function that shuffles every row by itself."""
-    if not callable(answer) or isinstance(answer, type):
-        raise NotYet(f"the answer is {kind(answer)}, and a function is asked for (its name, without brackets)")
-    W = np.random.default_rng(8).normal(size=(5, 40))
-    try:
-        result = answer(W.copy(), np.random.default_rng(0))
-    except Exception as error:
-        raise NotYet(f"for a W of shape (5, 40) the function raised {type(error).__name__}: {error}"[:200]) from None
-    if result is None or result is ...:
-        raise NoAnswer
-    A = array(result, (5, 40))
-    if np.array_equal(A, W):
-        return "the result is W itself, nothing was shuffled"
-    if np.array_equal(np.sort(A, axis=1), np.sort(W, axis=1)):
-        whole_columns = np.array_equal(A[:, np.argsort(A[0])], W[:, np.argsort(W[0])])
-        return "whole columns changed places, and took their correlations with them" if whole_columns else None
-    if np.array_equal(np.sort(A.sum(axis=1)), np.sort(W.sum(axis=1))):
-        return "whole rows changed places; inside a row all stands as it stood"
-    return "the rows do not keep their own entries"
+def learning_rate(answer: Any) -> str | None:
+    """The learning rate with which the larger batch does the same."""
+    x = number(answer)
+    if close(x, 0.05):
+        return "with that one it makes a quarter of the way in as many epochs"
+    if close(x, 0.05 / 4):
+        return "that is the other way round: the larger batch makes fewer steps"
+    if close(x, 0.05 * 2):
+        return "a square root is another rule (for other optimisers); count how far the steps lead in all"
+    return near(x, 0.05 * 80 / 20)
+
+
+@exercise(
+    "08-predict-random",
+    hint="True labels share a few directions. How many directions do random ones have in common?",
+    why="Every example has to be learnt by itself, and that takes more weight than a rule.",
+    wrong=["less far", "as far", 2.0],
+)
+def predict_random(answer: Any) -> str | None:
+    """Prediction: how far the weights move for random labels."""
+    answer = choice(answer, ["less far", "as far", "farther"])
+    if answer == "less far":
+        return "there is less to learn from, and more to learn"
+    return None if answer == "farther" else "a rule and a list of exceptions do not cost the same"

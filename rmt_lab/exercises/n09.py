@@ -24,7 +24,7 @@ def _raw_alphas(initial: bool) -> Array:
 
 @exercise(
     "09-predict-start",
-    hint="What does a power law fitted to the steep end of noise look like, as in notebook 07?",
+    hint="What does a power law fitted to the steep end of noise look like, as in notebook 05?",
     why="Noise ends in a cliff, and a power law fitted to a cliff is steep: large alphas are where training starts.",
     wrong=["none", "fewer"],
 )
@@ -128,7 +128,7 @@ def split(answer: Any) -> str | None:
 
 @exercise(
     "09-predict-blur",
-    hint="Notebook 07: one eigenvalue of 576 was left out, and alpha fell from 16 to 2. How much does it take?",
+    hint="Notebook 05: one eigenvalue of 576 was left out, and alpha fell from 16 to 2. How much does it take?",
     why="Not the tail moved but the choice of the tail: two valleys of D were nearly equally deep.",
     wrong=["less than 0.1", "about 1"],
 )

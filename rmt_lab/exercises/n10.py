@@ -1,4 +1,8 @@
-"""Exercises of notebook 10, a network in training: spikes, their directions, batch sizes, and memorised labels."""
+"""Exercises of notebook 10: a reading of the reader's own model.
+
+The answers are judged by the reader's own table, whatever model it came from: the notebook hands it over by
+:func:`about`. Before that there is nothing to judge by, and the checks say so.
+"""
 
 from __future__ import annotations
 
@@ -6,198 +10,177 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from ..ensembles.spectra import gaussian_spectrum
-from ..tails.power_law import fit_power_law
+from ..analysis import analyze
+from ..ensembles.spectra import matched_noise
+from ..spectrum import Spectrum
 from . import exercise
-from .answers import Array, agrees, choice, close, near, number, whole
+from .answers import NotYet, choice, close, kind, near, number, whole
+
+_COLUMNS = ("status", "N", "M", "rf", "num_spikes", "rand_num_spikes", "num_fingers", "clipping", "verdict")
+_table: list[pd.DataFrame] = []  # the reader's, once it is handed over
 
 
-def _gradient(x: Array, y: Array, W: Array, A: Array) -> Array:
-    h = np.tanh(x @ W.T)
-    error = (h @ A - y) / len(x)
-    return np.asarray(((error @ A.T) * (1 - h**2)).T @ x)
+def about(details: pd.DataFrame) -> None:
+    """Hand over the table that the exercises of this notebook are about; a later one takes its place.
+
+    Parameters
+    ----------
+    details : DataFrame
+        Of ``analyze(..., randomize=True, fix_fingers="clip_xmax")``, and with a column ``verdict``.
+
+    Raises
+    ------
+    TypeError
+        If it is no table.
+    ValueError
+        If a column is missing, or no layer could be analysed.
+
+    Examples
+    --------
+    >>> about(analyze("minilm", layers=["pooler"]))
+    Traceback (most recent call last):
+    ...
+    ValueError: details has no column rand_num_spikes, verdict; make it by analyze(..., randomize=True, \
+fix_fingers="clip_xmax"), and add the verdicts
+    """
+    if not isinstance(details, pd.DataFrame):
+        raise TypeError(f"details is {kind(details)}; it must be the table of analyze")
+    if missing := [c for c in _COLUMNS if c not in details]:
+        how = 'make it by analyze(..., randomize=True, fix_fingers="clip_xmax"), and add the verdicts'
+        raise ValueError(f"details has no column {', '.join(missing)}; {how}")
+    if not (details["status"] == "success").any():
+        raise ValueError("details has no layer that could be analysed; its column status says why")
+    _table[:] = [details.copy()]
 
 
-def _not_averaged(x: Array, y: Array, W: Array, A: Array) -> Array:
-    return len(x) * _gradient(x, y, W, A)
-
-
-def _no_slope(x: Array, y: Array, W: Array, A: Array) -> Array:
-    error = (np.tanh(x @ W.T) @ A - y) / len(x)
-    return np.asarray((error @ A.T).T @ x)
-
-
-def _wrong_slope(x: Array, y: Array, W: Array, A: Array) -> Array:
-    h = np.tanh(x @ W.T)
-    error = (h @ A - y) / len(x)
-    return np.asarray(((error @ A.T) * (1 - h)).T @ x)
-
-
-@exercise(
-    "10-gradient",
-    hint="Go backward from the outputs: the error of an example, through A to the hidden values, times the slope of "
-    "tanh there, and then on to the inputs. Shapes help: the result has that of W.",
-    why="An outer product of what comes back to the hidden layer and what went in, averaged over the examples: a "
-    "matrix whose rank is at most their number.",
-    wrong=[
-        _not_averaged,
-        _no_slope,
-        _wrong_slope,
-        lambda x, y, W, A: -_gradient(x, y, W, A),
-        lambda x, y, W, A: _gradient(x, y, W, A).T,
-        lambda x, y, W, A: np.tanh(x @ W.T).T @ (np.tanh(x @ W.T) @ A - y) / len(x),
-        0.5,
-    ],
-)
-def gradient(answer: Any) -> str | None:
-    """A function for the gradient of the loss with respect to the hidden weights."""
-    rng = np.random.default_rng(110)
-    shapes = [(6, 4, 5, 3), (1, 3, 7, 2)]  # examples, inputs, hidden, outputs
-    inputs = [
-        (rng.normal(size=(n, m)), rng.normal(size=(n, c)), rng.normal(size=(k, m)), rng.normal(size=(k, c)))
-        for n, m, k, c in shapes
-    ]
-    mistakes = {
-        "that is the gradient of a sum over the examples, and the loss is their mean": _not_averaged,
-        "the slope of tanh is missing": _no_slope,
-        "the slope of tanh is not that: differentiate it once more": _wrong_slope,
-        "the size is right, the sign is not: a gradient points uphill": lambda x, y, W, A: -_gradient(x, y, W, A),
-        "that is transposed: it has the shape of W turned around": lambda x, y, W, A: _gradient(x, y, W, A).T,
-    }
-    return agrees(answer, _gradient, inputs, mistakes=mistakes)
+def _read() -> pd.DataFrame:
+    """The layers of the reader's table that could be analysed."""
+    if not _table:
+        raise NotYet("there is no table yet to judge by: run the cell that says about(details)")
+    return _table[0][_table[0]["status"] == "success"]
 
 
 @exercise(
-    "10-predict-count",
-    hint="The outputs depend on the inputs only through some of their directions. How many are there to learn?",
-    why="What there is to learn are directions of the input, and each becomes a spike once it is strong enough.",
-    wrong=["one an output", "most of them", 4],
+    "10-predict-plausible",
+    hint="Think of docs/what-alpha-means.md, or of notebook 05: on how many eigenvalues do the tails of real layers "
+    "stand, and what bends at their ends?",
+    why="Judged by your own table. Where a power law is not plausible, an exponent is the answer to a question that "
+    "the layer did not pose.",
+    wrong=["none", "half or more"],
 )
-def predict_count(answer: Any) -> str | None:
-    """Prediction: how many eigenvalues training drives out of the noise."""
-    answer = choice(answer, ["one a direction", "one an output", "most of them"])
-    if answer == "one an output":
-        return "the outputs are many mixtures of few things, and the hidden weights see the inputs"
-    return None if answer == "one a direction" else "most of the input does not matter for this task"
-
-
-def _found(W: Array, T: Array) -> Array:
-    V = np.linalg.svd(W, full_matrices=False)[2][: T.shape[1]]
-    return np.asarray(((V @ T) ** 2).sum(axis=1))
-
-
-def _lengths(W: Array, T: Array) -> Array:
-    return np.sqrt(_found(W, T))
-
-
-def _one_by_one(W: Array, T: Array) -> Array:
-    V = np.linalg.svd(W, full_matrices=False)[2][: T.shape[1]]
-    return np.asarray(np.einsum("km,mk->k", V, T) ** 2)
-
-
-def _weakest(W: Array, T: Array) -> Array:
-    V = np.linalg.svd(W, full_matrices=False)[2][-T.shape[1] :]
-    return np.asarray(((V @ T) ** 2).sum(axis=1))
-
-
-def _columns(W: Array, T: Array) -> Array:
-    Vt = np.linalg.svd(W, full_matrices=False)[2]
-    return np.asarray(((Vt[:, : T.shape[1]].T @ T) ** 2).sum(axis=1))
+def predict_plausible(answer: Any) -> str | None:
+    """Prediction: how many of your layers have a plausible power law."""
+    options = ["none", "fewer than half", "half or more"]
+    answer = choice(answer, options)
+    share = (_read()["verdict"] == "plausible").mean()
+    right = 0 if share == 0 else 1 if share < 0.5 else 2
+    if answer == options[right]:
+        return None
+    return f"your table has {'more' if right > options.index(answer) else 'not as many'}"
 
 
 @exercise(
-    "10-overlap",
-    hint="numpy's svd returns the right singular vectors as rows, the strongest first. The columns of T are "
-    "orthonormal, so a squared length within their span is a sum of squared scalar products.",
-    why="1 for a vector within the teacher's directions, and about r/M, next to nothing, for a random one.",
-    wrong=[
-        _lengths,
-        _one_by_one,
-        _weakest,
-        _columns,
-        lambda W, T: _found(W, T).mean(),
-        lambda W, T: np.ones(T.shape[1]),
-        0.99,
-    ],
+    "10-survivors",
+    hint="Sum rand_num_spikes over all layers of details, and divide it by the sum of num_spikes.",
+    why="What survives the shuffle is the work of single huge weights. The rest is in their arrangement, and that may "
+    "be correlations or rows of unequal size.",
+    wrong=[1, 0.5, 100 / 1919, 1919.0, -0.1],
 )
-def overlap(answer: Any) -> str | None:
-    """A function for how much of the leading singular vectors lies in the teacher's directions."""
-    rng = np.random.default_rng(111)
-    inputs = []
-    for hidden, M, r in ((9, 6, 2), (30, 12, 3)):
-        T = np.linalg.qr(rng.normal(size=(M, r)))[0]
-        inputs.append((rng.normal(size=(hidden, M)) + 2 * rng.normal(size=(hidden, r)) @ T.T, T))
-    mistakes = {
-        "these are lengths, and squared lengths are asked for": _lengths,
-        "each vector is compared with one column of T only: a vector between two of them is found, too": _one_by_one,
-        "these are the weakest singular vectors": _weakest,
-        "the rows of what svd returns are the singular vectors, not the columns": _columns,
-    }
-    return agrees(answer, _found, inputs, mistakes=mistakes)
+def survivors(answer: Any) -> str | None:
+    """The share of your eigenvalues beyond the edge that survives shuffling."""
+    y, table = number(answer), _read()
+    spikes, kept = int(table["num_spikes"].sum()), int(table["rand_num_spikes"].sum())
+    share = kept / max(spikes, 1)
+    fault = near(y, share)
+    if fault and close(y, 100 * share):
+        return "that is in percent, and a share of the whole is asked for"
+    if fault and close(y, float((table["rand_num_spikes"] / table["num_spikes"].clip(lower=1)).mean())):
+        return "that is the mean of the layers' shares; take the share of all of them together"
+    return fault
 
 
 @exercise(
-    "10-predict-law",
-    hint="The law holds for an update that knows nothing of the noise it is added to. Which neurons does training use?",
-    why="Training uses the neurons that lean towards a direction by chance, and so adds where there was some already.",
-    wrong=["on the law", "below the law", 1.0],
+    "10-noise-in-range",
+    hint="Select the rows of noise whose alpha lies from 2 to 6 (between), and count them.",
+    why="Whoever calls 2 to 6 well trained calls these well trained, too; and nobody has trained them.",
+    wrong=[-1, 1000, 2.5],
 )
-def predict_law(answer: Any) -> str | None:
-    """Prediction: where the spikes stand, measured against the law of an independent update."""
-    answer = choice(answer, ["below the law", "on the law", "beyond the law"])
-    if answer == "on the law":
-        return "that would be so if the update had been chosen without a look at the initial weights"
-    return None if answer == "beyond the law" else "training looks at the noise, and does not work against it"
+def noise_in_range(answer: Any) -> str | None:
+    """How many of your layers' noise doubles have alpha from 2 to 6."""
+    k, table = whole(answer), _read()
+    alphas = [_noise_alpha(int(N), int(M), int(rf), i) for i, (N, M, rf) in enumerate(_shapes(table))]
+    if not 0 <= k <= len(alphas):
+        return f"there are {len(alphas)} noise matrices, one for each layer"
+    return near(k, sum(2 <= a <= 6 for a in alphas), rtol=0)
+
+
+def _shapes(table: pd.DataFrame) -> Any:
+    return zip(table["N"], table["M"], table["rf"], strict=True)
 
 
 @cache
-def _well_trained() -> int:
-    alphas = [fit_power_law(gaussian_spectrum(400, 200, rng=k).nonzero_eigenvalues).alpha for k in range(100)]
-    return sum(2 <= alpha <= 6 for alpha in alphas)
+def _noise_alpha(N: int, M: int, rf: int, seed: int) -> float:
+    """The clipped exponent of noise of a shape; the unit plays no part."""
+    shape = Spectrum(np.ones(M * rf), N, M, rf)
+    return float(analyze([matched_noise(shape, rng=seed)], fix_fingers="clip_xmax", min_evals=2)["alpha"].iloc[0])
+
+
+_CLIPPING = ["nothing was clipped", "better in all", "better in some", "better in none"]
 
 
 @exercise(
-    "10-alpha-of-noise",
-    hint="fit_power_law(gaussian_spectrum(400, 200, rng=k).nonzero_eigenvalues).alpha for every k, and count.",
-    why="No training at all, and yet every so often an alpha in the range that is called well trained.",
-    wrong=[0, 100, 5],
+    "10-clipping",
+    hint="The column clipping says of each layer with num_fingers > 0 whether its misfit fell or only its alpha.",
+    why="An alpha that fell while the misfit grew is no correction. It does not go on the page without that remark.",
+    wrong=["nothing was clipped", "better in all", "better in some"],
 )
-def alpha_of_noise(answer: Any) -> str | None:
-    """The number of untrained matrices with an alpha from 2 to 6."""
-    k = whole(answer)
-    if not 0 <= k <= 100:
-        return "it is a count among 100 matrices"
-    return near(k, _well_trained(), rtol=0)
+def clipping(answer: Any) -> str | None:
+    """Whether dropping fingers made your fits better."""
+    answer, table = choice(answer, _CLIPPING), _read()
+    clipped = table[table["num_fingers"] > 0]
+    better = int((clipped["clipping"] == "better fit").sum())
+    right = _CLIPPING[0 if clipped.empty else 1 if better == len(clipped) else 2 if better else 3]
+    if answer == right:
+        return None
+    if clipped.empty or answer == _CLIPPING[0]:
+        return "count the rows with num_fingers > 0 first"
+    return "compare the number of clipped layers with the number of those whose clipping says 'better fit'"
+
+
+def _carried(table: pd.DataFrame) -> dict[int, tuple[bool, str]]:
+    """For each sentence of the notebook: whether the table carries it, and what is wrong with it if not."""
+    spikes, kept = table["num_spikes"].sum(), table["rand_num_spikes"].sum()
+    plausible, clipped = table["verdict"] == "plausible", table[table["num_fingers"] > 0]
+    better = (clipped["clipping"] == "better fit").all() and not clipped.empty
+    return {
+        1: (bool((table["num_spikes"] > 0).all()), "a layer of your table has nothing beyond its edge"),
+        2: (bool(2 * kept < spikes), "half or more of what lies beyond the edge survives the shuffle"),
+        3: (bool(plausible.all()), "not every verdict is plausible"),
+        4: (bool(plausible.any()), "no verdict is plausible"),
+        5: (bool(better), "the misfit did not fall in each layer that was clipped, or none was"),
+        6: (False, "noise has alphas in that range, too, and no alpha was compared with any test error"),
+        7: (False, "the shuffle also destroys rows of unequal size, which are no correlations"),
+        8: (False, "nobody looked at the data: labels drawn at random would leave a mark as well"),
+    }
 
 
 @exercise(
-    "10-learning-rate",
-    hint="A batch four times as large makes a quarter of the steps. How long must each be, to get as far in all?",
-    why="Steps as many times longer as they are fewer: the ratio of learning rate and batch size stays as it was.",
-    wrong=[0.05, 0.0125, 0.1, 0.8, 4],
+    "10-sentences",
+    hint="For each sentence ask which column of details would look different if it were false. Where there is none, "
+    "the table cannot carry the sentence.",
+    why="These your table carries, and no more. The others may be true; they need another experiment.",
+    wrong=[[6], [7, 8], [3, 5], [9], list(range(1, 9)), 6],
 )
-def learning_rate(answer: Any) -> str | None:
-    """The learning rate with which the larger batch does the same."""
-    x = number(answer)
-    if close(x, 0.05):
-        return "with that one it makes a quarter of the way in as many epochs"
-    if close(x, 0.05 / 4):
-        return "that is the other way round: the larger batch makes fewer steps"
-    if close(x, 0.05 * 2):
-        return "a square root is another rule (for other optimisers); count how far the steps lead in all"
-    return near(x, 0.05 * 80 / 20)
-
-
-@exercise(
-    "10-predict-random",
-    hint="True labels share a few directions. How many directions do random ones have in common?",
-    why="Every example has to be learnt by itself, and that takes more weight than a rule.",
-    wrong=["less far", "as far", 2.0],
-)
-def predict_random(answer: Any) -> str | None:
-    """Prediction: how far the weights move for random labels."""
-    answer = choice(answer, ["less far", "as far", "farther"])
-    if answer == "less far":
-        return "there is less to learn from, and more to learn"
-    return None if answer == "farther" else "a rule and a list of exceptions do not cost the same"
+def sentences(answer: Any) -> str | None:
+    """The sentences that your table carries."""
+    if not isinstance(answer, list | tuple | set | np.ndarray):
+        raise NotYet(f"the answer is {kind(answer)}, and a list of the numbers of sentences is asked for")
+    chosen, carried = {whole(x) for x in answer}, _carried(_read())
+    if not chosen <= set(carried):
+        return "there are eight sentences, and a number in the list is none of theirs"
+    wrong = sorted(k for k in chosen if not carried[k][0])
+    if wrong:
+        return f"not sentence {wrong[0]}: {carried[wrong[0]][1]}"
+    return None if chosen == {k for k, (holds, _) in carried.items() if holds} else "one more is carried, at least"

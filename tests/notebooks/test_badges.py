@@ -31,7 +31,9 @@ def test_no_notebook_is_forgotten_and_what_badges_lead_to_is_there():
 def test_an_address_opens_each_notebook_by_itself(address):
     first, second = (badges.badge(page, address) for page in badges.PAGES[1:3])
     assert "(https://mybinder.org/v2/gh/some-one/rmt.lab/HEAD?urlpath=lab/tree/notebooks/00_start_here.ipynb)" in first
-    assert second == first.replace("00_start_here", "01_gaussian_matrices")
+    assert second == first.replace("00_start_here", "01_the_law_of_noise")
+    extra = badges.badge(ROOT / "notebooks" / "extras" / "x9_new.ipynb", address)
+    assert extra == first.replace("../", "../../").replace("00_start_here", "extras/x9_new")
     assert badges.badge(badges.PAGES[0], address) == first.replace("../", "")
     assert badges.badge(badges.PAGES[0], None).endswith("(binder/README.md)\n\n")
     again = badges.with_badge(badges.with_badge("# 00 Title\n\nText.\n\nMore.", first), second)

@@ -13,11 +13,11 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from course import BINDER, MADE, NOTEBOOKS, ROOT, cells, solution_code, tagged
+from course import BINDER, MADE, NOTEBOOKS, ROOT, cells, leaks, solution_code, tagged
 
 from benchmarks.notebooks import MOST_MEGABYTES, run
-from rmt_lab import exercises
 from rmt_lab.exercises import check, names
+from rmt_lab.exercises.registry import Exercise, find, listed
 
 ABSENT = ["torch", "transformers", "safetensors", "gguf"]  # what only opt-in cells may ask for
 UNREADABLE = "cannot be read as an answer"
@@ -121,9 +121,9 @@ def test_every_solution_passes_its_check(path, solved):
 def test_mistakes_are_refused_with_help_and_without_the_answer(path, solved):
     for said, code in zip(solved, solutions(path), strict=True):
         name, answer = said["name"], said["answer"]
-        found = exercises._registry[name]
-        assert found.wrong, f"{name} expects no mistake"
-        for mistake in found.wrong:
+        found = find(name, Exercise)
+        assert listed(found.wrong), f"{name} expects no mistake"
+        for mistake in listed(found.wrong):
             feedback = check(name, mistake)
             assert not feedback.right, f"{name} takes {mistake!r} for right"
             assert UNREADABLE not in feedback.text, f"{name} fails on {mistake!r}"
@@ -131,19 +131,6 @@ def test_mistakes_are_refused_with_help_and_without_the_answer(path, solved):
             assert found.hint in repr(feedback)
             assert leaks(repr(feedback), answer, code) == [], f"{name} gives itself away: {feedback}"
         assert leaks(found.title, answer, code) == [], name
-
-
-def leaks(text, answer, code):
-    """What a text says about the right answer: its word, its values or, of a function (None), a line of its code."""
-    if isinstance(answer, str):
-        return [] if " one of '" in text else re.findall(rf"\b{re.escape(answer)}\b", text, re.IGNORECASE)
-    if answer is None:
-        bare = re.sub(r"\s", "", text)
-        lines = [re.sub(r"\s", "", line).removeprefix("return") for line in code.splitlines()]
-        return [line for line in lines if len(line) > 7 and line in bare]
-    said = [float(x) for x in re.findall(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?", text)]
-    found = [v for v in answer if any(abs(v - s) <= 5e-3 * abs(v) for s in said)]
-    return found if len(found) == len(answer) else []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
-from course import NOTEBOOKS, ROOT, handout, solution_code, tagged
+from course import NOTEBOOKS, ROOT, cells, handout, solution_code, tagged
 
 from rmt_lab.exercises import names
 
@@ -50,20 +50,40 @@ def test_instructor_copies_are_what_nbgrader_reads(path):
     ids = [m["grade_id"] for m in found]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", i) for i in ids)
-    assert [m["grade_id"] for m in found if m["solution"]] == names(path.name[:2])
+    by_hand = [m["grade_id"] for m in found if m["solution"] and m["grade"]]
+    assert sorted(by_hand) == sorted(n for kind in ("prediction", "question") for n in names(path.name[:2], kind))
+    assert [m["grade_id"] for m in found if m["solution"] and not m["grade"]] == names(path.name[:2])
     assert [m["grade_id"] for m in found if m["grade"] and m["locked"]] == [f"{n}-test" for n in names(path.name[:2])]
-    assert sum(m.get("points", 0) for m in found) == len(names(path.name[:2]))
+    assert sum(m.get("points", 0) for m in found) == len(names(path.name[:2])) + len(by_hand)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_between_the_markers_stands_the_solution_and_around_them_the_students_cell(path):
     made = handout.instructor(load(path))
-    solved = [c["source"] for c in graded(made) if c["metadata"]["nbgrader"]["solution"]]
+    checked = {"grade": False, "solution": True}
+    solved = [c["source"] for c in graded(made) if checked.items() <= c["metadata"]["nbgrader"].items()]
     for source, stub, solution in zip(solved, tagged(path, "exercise"), tagged(path, "solution"), strict=True):
         before, inside, after = re.split(r"### (?:BEGIN|END) SOLUTION\n", source)
         code = solution_code(solution)
         assert inside.split() == handout.CHECK.sub("", code).split()
         assert (before + after).split() == stub.source.split()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_is_graded_by_hand_keeps_its_cell_around_the_markers(path):
+    """nbgrader takes out what stands between the markers; of a cell without markers it would take all."""
+    made = handout.instructor(load(path))
+    wanted = {"grade": True, "solution": True}
+    by_hand = [c["source"] for c in graded(made) if wanted.items() <= c["metadata"]["nbgrader"].items()]
+    asked = [c for c in cells(path) if {"prediction", "written"} & set(c.tags)]
+    for source, cell in zip(by_hand, asked, strict=True):
+        before, inside, after = re.split(r"### (?:BEGIN|END) SOLUTION\n", source)
+        assert (before + after).split() == cell.source.split()
+        assert inside.startswith("# graded by hand")
+
+
+def test_there_is_something_to_grade_by_hand():
+    assert any(names(path.name[:2], kind) for path in NOTEBOOKS for kind in ("prediction", "question"))
 
 
 def test_a_fresh_copy_runs_without_points_and_a_solved_one_earns_them_all(monkeypatch):

@@ -7,13 +7,16 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import nbconvert
 import nbformat
 import pytest
+from course import CORE, EXTRAS, NOTEBOOKS, PLANNED, ROOT, UNFINISHED
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+LONGEST = 50  # minutes, a core notebook
+WORDS, LINES = 130, 8  # read in a minute, and understood in a minute
+MINUTES = {"exercise": 3, "written": 3, "prediction": 1}
+SLIDER = 4  # minutes
 FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
 MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
 MOST_GIVEN = 3  # numbers of the text with a decimal point that are definitions or quotations, a notebook
@@ -33,7 +36,20 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert NOTEBOOKS[0].name == "00_start_here.ipynb"
+    assert [p.name[:2] for p in CORE] == [f"{i:02}" for i in range(11)]
+    folder = ROOT / "notebooks"
+    assert sorted(folder.rglob("*.ipynb")) == sorted(NOTEBOOKS), "a notebook is called NN_slug, or xN_slug in extras"
+
+
+def test_notebooks_that_are_named_are_there():
+    there = {p.stem for p in NOTEBOOKS}
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "binder" / "README.md", *(ROOT / "docs").glob("*.md")]
+    texts = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages}
+    texts |= {p.stem: "\n".join("".join(c["source"]) for c in cells_of(p)) for p in NOTEBOOKS}
+    for name, text in texts.items():
+        named = set(re.findall(r"`((?:\d\d|x\d)_[a-z_]+)`|\b((?:\d\d|x\d)_[a-z_]+)\.ipynb", text))
+        assert {a or b for a, b in named} <= there | PLANNED, name
+    assert there == set(re.findall(r"^\| `(\w+)` \|", texts["README.md"], re.MULTILINE)) & (there | PLANNED)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -84,16 +100,56 @@ def test_opens_with_what_it_is_for_and_closes_with_what_was_learnt(path):
     closing = texts[-1].partition("## In this notebook, we learnt\n")[2]
     assert closing.count("\n- ") >= 3
     following = re.search(r"^\*\*Next:\*\* .*`(\d\d)_\w+`", closing, re.MULTILINE)
-    assert path == NOTEBOOKS[-1] or int(following[1]) == int(path.name[:2]) + 1
+    assert path == CORE[-1] or path in EXTRAS or int(following[1]) == int(path.name[:2]) + 1
+
+
+def minutes_named(path):
+    """The time that a notebook states in its first cell."""
+    return int(re.search(r"\*\*Time:\*\* (\d+) minutes", "".join(cells_of(path)[0]["source"]))[1])
+
+
+def minutes_counted(cells):
+    """The time that cells take, by their words, lines of code, exercises and sliders; folded texts do not count."""
+    minutes = 0.0
+    for cell in cells:
+        text, tags = "".join(cell["source"]), set(tags_of(cell))
+        if cell["cell_type"] == "markdown" and not tags & {"solution", "answers"}:
+            open_text = re.sub(r"<details>.*?</details>|^\[!\[.*$", "", text, flags=re.DOTALL | re.MULTILINE)
+            minutes += len(re.findall(r"\S*\w\S*", open_text)) / WORDS
+        if cell["cell_type"] == "code":
+            minutes += len([line for line in text.splitlines() if line.strip()]) / LINES
+            minutes += sum(MINUTES[tag] for tag in tags & set(MINUTES)) + SLIDER * ("Explorer(" in text)
+    return minutes
+
+
+def test_minutes_are_counted():
+    def cell(kind, text, *tags):
+        return {"cell_type": kind, "source": [text], "metadata": {"tags": list(tags)}}
+
+    folded = cell("markdown", "word " * 300, "solution"), cell("markdown", "<details>" + "word " * 300 + "</details>")
+    assert minutes_counted(folded) == 0
+    assert (
+        minutes_counted([cell("markdown", "# A\n\n" + "one, two - " * 64 + "\n\n[![Open](a.svg)](b.md)")])
+        == 129 / WORDS
+    )
+    assert minutes_counted([cell("code", "a = 1\n\n\nb = 2")]) == 2 / LINES
+    asked = [cell("code", "f()", tag) for tag in ("exercise", "written", "prediction")]
+    assert minutes_counted([*asked, cell("code", "BulkExplorer()")]) == 3 + 3 + 1 + 4 + 4 / LINES
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_its_sections_fit_into_the_time_it_names(path):
+def test_it_keeps_the_time_that_it_names(path):
+    named, counted = minutes_named(path), minutes_counted(cells_of(path))
+    assert named >= 20
+    assert named <= LONGEST or path in EXTRAS
+    assert path.name[:2] in UNFINISHED or counted <= named, f"{counted:.1f} minutes by its words, lines and exercises"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_minutes_of_its_sections_add_up(path):
     texts = ["".join(c["source"]) for c in cells_of(path) if c["cell_type"] == "markdown"]
-    named = int(re.search(r"\*\*Time:\*\* (\d+) minutes", texts[0])[1])
     sections = re.findall(r"^## .*\((\d+) minutes?\)$", "\n".join(texts), re.MULTILINE)  # those without "optional"
-    assert 25 <= named <= 45
-    assert sum(map(int, sections)) == pytest.approx(named, abs=3)
+    assert not sections or sum(map(int, sections)) == pytest.approx(minutes_named(path), abs=3)
 
 
 def decimals(text):
