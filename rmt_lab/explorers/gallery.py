@@ -15,6 +15,8 @@ from .fingers import FingerExplorer
 from .heavy_tail import HeavyTailExplorer
 from .layer import LayerExplorer
 from .power_law import PowerLawExplorer
+from .repulsion import RepulsionExplorer
+from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
 from .training import TrainingExplorer
 from .view import Explorer
@@ -22,6 +24,8 @@ from .view import Explorer
 #: The explorers, in the order of the course.
 KINDS: tuple[type[Explorer], ...] = (
     BulkExplorer,
+    RepulsionExplorer,
+    ResolventExplorer,
     EdgeExplorer,
     SpikeExplorer,
     HeavyTailExplorer,
@@ -41,7 +45,7 @@ def gallery() -> Gallery:
     --------
     >>> shown = gallery()
     >>> shown.names[:2], len(shown.explorers)  # one tab is open
-    (['bulk', 'edge'], 1)
+    (['bulk', 'repulsion'], 1)
     """
     return Gallery()
 
