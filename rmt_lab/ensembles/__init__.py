@@ -1,6 +1,7 @@
 """What is drawn: random matrices, initialisations, spectra without matrices, and samples with a tail."""
 
 from . import initialisations, samples
+from .dyson import dyson
 from .matrices import (
     NULLS,
     ar1,
@@ -27,6 +28,7 @@ __all__ = [
     "NULLS",
     "ar1",
     "correlated",
+    "dyson",
     "gaussian",
     "gaussian_ensemble_eigenvalues",
     "gaussian_spectrum",

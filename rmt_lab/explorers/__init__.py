@@ -11,6 +11,8 @@ from .gallery import gallery
 from .heavy_tail import HeavyTailExplorer
 from .layer import LayerExplorer
 from .power_law import PowerLawExplorer
+from .repulsion import RepulsionExplorer
+from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
 from .training import TrainingExplorer
 
@@ -21,6 +23,8 @@ __all__ = [
     "HeavyTailExplorer",
     "LayerExplorer",
     "PowerLawExplorer",
+    "RepulsionExplorer",
+    "ResolventExplorer",
     "SpikeExplorer",
     "TrainingExplorer",
     "gallery",

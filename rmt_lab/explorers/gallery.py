@@ -15,6 +15,8 @@ from .fingers import FingerExplorer
 from .heavy_tail import HeavyTailExplorer
 from .layer import LayerExplorer
 from .power_law import PowerLawExplorer
+from .repulsion import RepulsionExplorer
+from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
 from .training import TrainingExplorer
 from .view import Explorer
@@ -22,6 +24,8 @@ from .view import Explorer
 #: The explorers, in the order of the course.
 KINDS: tuple[type[Explorer], ...] = (
     BulkExplorer,
+    RepulsionExplorer,
+    ResolventExplorer,
     EdgeExplorer,
     SpikeExplorer,
     HeavyTailExplorer,
@@ -29,6 +33,13 @@ KINDS: tuple[type[Explorer], ...] = (
     FingerExplorer,
     LayerExplorer,
     TrainingExplorer,
+)
+
+
+#: Tabs as wide as their titles: of equal width they cut the longer ones on a narrow page.
+_TABS = (
+    "<style>.rmt-lab-gallery.jupyter-widgets.jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab "
+    "{ flex-basis: auto }</style>"
 )
 
 
@@ -41,7 +52,7 @@ def gallery() -> Gallery:
     --------
     >>> shown = gallery()
     >>> shown.names[:2], len(shown.explorers)  # one tab is open
-    (['bulk', 'edge'], 1)
+    (['bulk', 'repulsion'], 1)
     """
     return Gallery()
 
@@ -61,6 +72,7 @@ class Gallery(widgets.Tab):
         self._kinds = {_title(kind): kind for kind in KINDS}
         self.explorers: dict[str, Explorer] = {}
         super().__init__([widgets.VBox() for _ in self._kinds], titles=self.names, selected_index=0)
+        self.add_class("rmt-lab-gallery")
         self.observe(self._open, "selected_index")
         self._open()
 
@@ -89,7 +101,9 @@ class Gallery(widgets.Tab):
         asked = _html("p", questions)
         asked.layout.flex, asked.layout.max_width = "1 1 360px", "720px"
         beside = widgets.HBox([explorer, asked], layout={"flex_flow": "row wrap", "grid_gap": "0 40px"})
-        self.children[index].children = (_html("h3", [idea]), beside)
+        above = _html("h3", [idea])
+        above.value += _TABS
+        self.children[index].children = (above, beside)
 
 
 def _title(kind: type[Explorer]) -> str:

@@ -3,6 +3,7 @@
 from . import spacings
 from .generalised_mp import GeneralisedMarchenkoPastur, ar1_population
 from .marchenko_pastur import MarchenkoPastur
+from .resolvent import stieltjes
 from .semicircle import Semicircle
 from .spiked import (
     covariance_overlaps,
@@ -31,4 +32,5 @@ __all__ = [
     "spike_overlaps",
     "spike_strength",
     "spike_threshold",
+    "stieltjes",
 ]

@@ -5,7 +5,9 @@ Blue is measured, red is noise, orange the power law, violet spikes and fingers,
 pyplot figure of its own, which a notebook shows.
 """
 
+from .levels import plot_counts, plot_paths, plot_repulsion, plot_spacings
 from .models import plot_alphas, plot_layer_grid
+from .resolvent import plot_resolvent
 from .spectra import plot_against, plot_heavy_tail, plot_largest, plot_spectrum, plot_spike
 from .style import (
     EIGENVALUE,
@@ -47,12 +49,17 @@ __all__ = [
     "plot_against",
     "plot_alphas",
     "plot_choice",
+    "plot_counts",
     "plot_fingers",
     "plot_heavy_tail",
     "plot_largest",
     "plot_layer_grid",
+    "plot_paths",
     "plot_peeling",
+    "plot_repulsion",
+    "plot_resolvent",
     "plot_scan",
+    "plot_spacings",
     "plot_spectrum",
     "plot_spike",
     "plot_tail",

@@ -78,6 +78,8 @@ def test_every_tab_and_its_controls_by_keyboard(where, tmp_path):
     with where(tmp_path) as (tab, errors):
         tab.wait_for_selector(f"{TAB} >> nth=0", timeout=WAIT)
         assert tab.locator(TAB).all_inner_texts() == list(KINDS)
+        cut = "labels => labels.filter(l => l.scrollWidth > l.clientWidth + 1).map(l => l.textContent)"
+        assert tab.locator(f"{TAB} .lm-TabBar-tabLabel").evaluate_all(cut) == []
         for i, (name, kind) in enumerate(KINDS.items()):
             tab.locator(TAB).nth(i).focus()
             tab.keyboard.press("Enter")

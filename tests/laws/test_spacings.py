@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
+from scipy.special import sici
 
 from rmt_lab.ensembles import ar1, gaussian_ensemble_eigenvalues, gaussian_spectrum, goe, gue, orthogonal
-from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.laws import MarchenkoPastur, Semicircle
 from rmt_lab.laws import spacings as ls
 from rmt_lab.spectrum import Spectrum
 
@@ -71,6 +72,68 @@ def test_independent_levels_are_poisson():
     for s in (ls.spacings(x, stats.norm()), ls.spacings(x)):
         assert stats.kstest(s, ls.SpacingLaw(0).cdf).pvalue > 1e-3
         assert stats.kstest(s, ls.SpacingLaw(1).cdf).statistic > 0.1
+
+
+def cluster(r, beta):
+    """Dyson's two-level cluster function Y(r) of unfolded levels (Mehta 2004, 6.1, 7.2 and 8.2): 1 at r = 0."""
+    a = 2 * r if beta == 4 else r
+    s, ds = np.sinc(a), (np.cos(np.pi * a) - np.sinc(a)) / a
+    if beta == 1:
+        return s**2 + ds * (0.5 - sici(np.pi * a)[0] / np.pi)
+    return s**2 - (ds * sici(np.pi * a)[0] / np.pi if beta == 4 else 0)
+
+
+@pytest.mark.parametrize("beta", [1, 2, 4])
+@pytest.mark.parametrize("L", [0.05, 0.7, 3.0, 12.5])
+def test_the_number_variance_is_the_integral_of_the_cluster_function(beta, L):
+    loss = quad(lambda r: (L - r) * cluster(r, beta), 1e-12, L, limit=500, epsabs=1e-11)[0]
+    assert ls.number_variance(L, beta) == pytest.approx(L - 2 * loss, abs=1e-8)
+
+
+def test_the_number_variance_grows_as_the_textbooks_logarithm():
+    L = np.array([30.0, 300.0, 3e6])
+    log = np.log(2 * np.pi * L) + np.euler_gamma + 1
+    for beta, expected in {1: 2 * (log - np.pi**2 / 8), 2: log, 4: (log + np.log(2) + np.pi**2 / 8) / 2}.items():
+        assert np.all(np.abs(ls.number_variance(L, beta) - expected / np.pi**2) < 0.2 / L + 1e-9)
+    np.testing.assert_array_equal(ls.number_variance(L, 0), L)
+    np.testing.assert_array_equal([ls.number_variance(0.0, beta) for beta in BETAS], 0)
+    assert ls.number_variance([1e-6], 1) == pytest.approx([1e-6], rel=1e-4)  # hardly ever two in one window
+
+
+def measured_variance(levels, L):
+    """Mean square of (count - L) over all windows of several lists of levels, with its error from list to list."""
+    each = np.array([np.mean((ls.window_counts(x, L, Semicircle()) - L) ** 2) for x in levels])
+    return each.mean(), each.std() / len(each) ** 0.5
+
+
+@pytest.mark.parametrize("L", [0.5, 4, 25])
+@pytest.mark.parametrize("beta", [1, 2])
+def test_the_counts_of_a_matrix_have_that_variance(beta, L):
+    rng, n = np.random.default_rng(1), 500
+    levels = [gaussian_ensemble_eigenvalues(n, beta, rng=rng) / n**0.5 for _ in range(40)]
+    found, error = measured_variance(levels, L)
+    assert abs(found - ls.number_variance(L, beta)) < 4 * error
+    assert all(abs(found - ls.number_variance(L, other)) > 5 * error for other in (0, 3 - beta) if L > 1)
+
+
+def test_the_counts_of_independent_levels_are_binomial():
+    n, L, law = 500, 25, Semicircle()
+    found, error = measured_variance(law.rvs((200, n), rng=0), L)
+    assert abs(found - L * (1 - L / n)) < 4 * error
+    assert error < 0.1 * L
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(3, 60), share=st.floats(0.01, 0.8), seed=SEEDS)
+def test_counts_are_those_of_windows_within_the_middle(n, share, seed):
+    x, width = np.random.default_rng(seed).random(n), share * n
+    counts = ls.window_counts(x, width, stats.uniform())
+    step, starts = min(1.0, width / 2), len(counts)
+    first = (n - width - (starts - 1) * step) / 2
+    assert first >= 0.1 * n - 1e-6
+    assert first - step < 0.1 * n  # no further one fits on both sides
+    expected = [np.sum((a <= n * x) & (n * x < a + width)) for a in first + step * np.arange(starts)]
+    np.testing.assert_array_equal(counts, expected)
 
 
 def standard_errors(x, beta):
@@ -180,6 +243,12 @@ def test_porter_thomas_is_chi_square_of_mean_one(beta):
         (lambda: ls.unfold([1.0, 2.0, np.inf]), "finite"),
         (lambda: ls.unfold(np.arange(18.0)), "degree=9"),
         (lambda: ls.spacings([5.0, 6.0, 7.0], MarchenkoPastur(2.0)), "support"),
+        (lambda: ls.window_counts([5.0, 6.0, 7.0], 3, stats.norm()), "width=3; of 3 levels .* 0 < width <= 2.4"),
+        (lambda: ls.window_counts([5.0, 6.0, 7.0], 0, stats.norm()), "width=0"),
+        (lambda: ls.window_counts([5.0, 6.0], 1, stats.norm()), "shape"),
+        (lambda: ls.number_variance(1.0, beta=3), "beta=3"),
+        (lambda: ls.number_variance([1.0, -1.0], beta=1), "width=.*-1"),
+        (lambda: ls.number_variance(np.inf, beta=0), "width=inf"),
         (lambda: ls.spacing_ratios([0.0, 0.0, 0.0, 1.0]), "3 or more equal"),
         (lambda: ls.participation_ratio([0.0, 0.0]), "not zero"),
         (lambda: ls.participation_ratio(np.ones((0, 2))), "V has shape"),
