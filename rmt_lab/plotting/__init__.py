@@ -5,6 +5,7 @@ Blue is measured, red is noise, orange the power law, violet spikes and fingers,
 pyplot figure of its own, which a notebook shows.
 """
 
+from .groups import plot_ecdf, plot_pairs
 from .models import plot_alphas, plot_layer_grid
 from .spectra import plot_against, plot_heavy_tail, plot_largest, plot_spectrum, plot_spike
 from .style import (
@@ -22,6 +23,7 @@ from .style import (
     guide,
     level,
     plain_log_ticks,
+    spectrum_bins,
 )
 from .tails import choose, peel, plot_choice, plot_fingers, plot_peeling, plot_scan, plot_tail
 from .trainings import follow, plot_training
@@ -47,14 +49,17 @@ __all__ = [
     "plot_against",
     "plot_alphas",
     "plot_choice",
+    "plot_ecdf",
     "plot_fingers",
     "plot_heavy_tail",
     "plot_largest",
     "plot_layer_grid",
+    "plot_pairs",
     "plot_peeling",
     "plot_scan",
     "plot_spectrum",
     "plot_spike",
     "plot_tail",
     "plot_training",
+    "spectrum_bins",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -121,8 +121,10 @@ def plot_layer_grid(
         cut = d.heights.max() > top
         if cut:
             at = float(d.edges[int(d.heights.argmax()) + 1])
-            ax.annotate(f"↑ {d.heights.max():.2g}", (at, 1), xycoords=("data", "axes fraction"), xytext=(3, -2), va="top",
-                        textcoords="offset points", fontsize=GRID, color=MEASURED)  # fmt: skip
+            ax.annotate(
+                f"↑ {d.heights.max():.2g}", (at, 1), xycoords=("data", "axes fraction"), xytext=(3, -2), va="top",
+                textcoords="offset points", fontsize=GRID, color=MEASURED,
+            )  # fmt: skip
         _tell_single(ax, values, len(d.single), high, columns > 4, 0.76 if cut else 0.97)
     if beyond:
         seen = f"in {sum(beyond)} of {count(len(beyond), 'layer')} singular values stand beyond the noise"
@@ -231,10 +233,10 @@ def _alpha_histograms(tables: Mapping[str, pd.DataFrame], ax: Axes, bins: Bins) 
     alphas = {name: table["alpha"].to_numpy(np.float64) for name, table in tables.items()}
     pooled = np.concatenate(list(alphas.values()))
     q10, q90, q95 = np.quantile(pooled, [0.1, 0.9, 0.95])
-    high = max(min(pooled.max(), q95 + 0.5 * (q90 - q10)), min(pooled.max(), 6.5))  # few layers do not empty the axis
+    high = max(min(pooled.max(), q95 + 0.5 * (q90 - q10)), min(pooled.max(), 6.5))  # a few layers do not stretch it
     low = float(pooled.min())
     edges = style.bin_edges(pooled[pooled <= high], low, high, bins, style.free_width)
-    start, end = min(edges[0], 1.0), max(edges[-1], 6.5)
+    start, end = min(edges[0], 1.0), max(edges[-1], 2.5)
     ax.set_xlim(start, end + 0.03 * (end - start))
     tops = []
     for (name, a), look in zip(alphas.items(), cycle(style.MODELS)):
@@ -268,10 +270,12 @@ def _alphas_by_depth(tables: Mapping[str, pd.DataFrame], ax: Axes) -> None:
     shades = cycle(look["color"] for look in style.MODELS)
     trends = []
     for i, ((name, table), look) in enumerate(zip(tables.items(), cycle(style.MODELS))):
-        for role, marker, shade in zip(roles, cycle("os^vDP*Xp<>h"), shades if len(tables) == 1 else cycle([look["color"]])):
+        for role, marker, shade in zip(
+            roles, cycle("os^vDP*Xp<>h"), shades if len(tables) == 1 else cycle([look["color"]])
+        ):
             of_role = table[table["role"] == role]
             ax.plot(of_role["block"].to_numpy(float), of_role["alpha"].to_numpy(float), marker, color=shade,
-                    markersize=8, markerfacecolor="none" if i % 2 else shade, markeredgewidth=1.5,
+                    markersize=9, markerfacecolor="none" if i % 2 else shade, markeredgewidth=1.5 if i % 2 else 0.6,
                     markeredgecolor=shade if i % 2 else "white", label=None if i else role)  # fmt: skip
         medians = table.groupby(table["block"].astype(float))["alpha"].median()
         ax.plot(medians.index, medians, look["linestyle"], color=style.GUIDE if len(tables) == 1 else look["color"],
@@ -281,11 +285,18 @@ def _alphas_by_depth(tables: Mapping[str, pd.DataFrame], ax: Axes) -> None:
     ax.set(yscale="log", ylim=(alphas.min() / 1.15, alphas.max() * 1.15))
     style.plain_log_ticks(ax.yaxis)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    blocks = np.concatenate([table["block"].to_numpy(float) for table in tables.values()])
     for y, label in _READINGS.items():
         if alphas.min() / 1.15 < y < alphas.max() * 1.15:
-            style.level(ax, y, label)
+            style.level(ax, y, label, _emptiest(blocks[(y < alphas) & (alphas < 1.25 * y)]))
     seen = f"α with depth: {', '.join(trends)}"
     style.finish(ax, seen, "block", "exponent α of a layer", f"Exponents α of {len(alphas)} layers by block. {seen}.")
+
+
+def _emptiest(x: Array) -> Literal[0, 1]:
+    """The end of the axis, right if in doubt, at which fewer of these values lie: 1 or 0."""
+    middle = (x.min() + x.max()) / 2 if len(x) else 0.0
+    return 1 if np.count_nonzero(x > middle) <= np.count_nonzero(x < middle) else 0
 
 
 def _trend(table: pd.DataFrame, name: str) -> str:

@@ -65,8 +65,9 @@ def _over_noise(
     singular_values: bool = False,
     bins: Bins = None,
     reach: tuple[float, float] = (np.inf, -np.inf),
+    brief: bool = False,
 ) -> Axes:
-    """:func:`plot_spectrum`, on an axis that reaches at least so far."""
+    """:func:`plot_spectrum`, on an axis that reaches at least so far, or with a short legend."""
     total, noun = len(spectrum.singular_values), "singular value" if singular_values else "eigenvalue"
     values = values_above_zero(spectrum, singular_values)
     noise = noise_behind(spectrum, bulk, singular_values) if bulk else fitted_noise(spectrum, singular_values)
@@ -94,7 +95,7 @@ def _over_noise(
         seen = _above(noise, total, noun)
         if 2 * len(spikes) > total and not isinstance(bulk, MarchenkoPastur):
             seen += ": there is no noise bulk"
-    told = single <= len(spikes) <= MOST_TRIANGLES  # the legend has them as spikes
+    told = brief or 0 < len(spikes) <= MOST_TRIANGLES  # the legend has spikes, which stand at their feet
     style.single_ticks(ax, drawn.single, None if told else count(single, "single value"))
     if out := np.count_nonzero(values > edges[-1]):
         style.beyond(ax, f"{out} more, up to {values[-1]:.3g}")
@@ -364,7 +365,7 @@ def plot_spike(
         left.axvline(predicted, ymax=0.6, color=style.OUTLIER, linestyle="--", linewidth=2, label=label)
     law = MarchenkoPastur(N / M)
     reach = law.lower_edge - 0.08 * farthest, 1.08 * farthest  # for any theta, so that the bulk stays in its place
-    _over_noise(spectrum, law, left, bins=bins, reach=reach)
+    _over_noise(spectrum, law, left, bins=bins, reach=reach, brief=True)
     seen = left.get_title("left")
     left.set_title(seen, loc="left", fontsize=style.TITLE, pad=44)  # in place, whatever rows the legend has
 
@@ -379,7 +380,7 @@ def plot_spike(
             name, (theta / critical, found), xytext=(10, -14 if below else 3), textcoords="offset points",
             fontsize=style.LABEL,
         )  # fmt: skip
-    right.set(xlim=(0, x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
+    right.set(xlim=(0, 1.08 * x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
     seen = f"{overlaps[1]:.0%} of v, {overlaps[0]:.0%} of u"
     description = f"Squared overlap of singular vectors against the signal's strength. {seen}."
     style.finish(right, seen, "signal θ / threshold θc", "squared overlap (lines: theory)", description)
@@ -420,7 +421,7 @@ def plot_heavy_tail(
     fig = fig or style.new_figure(HEAVY_TAIL_SIZE, layout=None)
     left, right = panels(fig, 1.1, 1)
     law, values = MarchenkoPastur(spectrum.Q), spectrum.nonzero_eigenvalues
-    plot_spectrum(spectrum, law, left, bins=bins)
+    _over_noise(spectrum, law, left, bins=bins, brief=True)
     beyond = np.count_nonzero(values > law.upper_edge)
     seen = f"{beyond or 'none'} of {spectrum.M} eigenvalues beyond the edge"
     left.set_title(style.sentence("", seen), loc="left", fontsize=style.TITLE, pad=44)

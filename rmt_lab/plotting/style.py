@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.lines import TICKUP, Line2D
+from matplotlib.lines import Line2D
+from matplotlib.markers import TICKUP
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -36,7 +37,7 @@ PALETTE = {
     "guide": "#5f5f5f",  # grey: edges, xmin, xmax
 }
 MEASURED, NOISE, FIT, OUTLIER, GUIDE = PALETTE.values()
-#: One look a model, all of them measured: blue, told apart by lightness, line and hatch.
+#: One look per model, all of them measured: blue, told apart by lightness, line and hatch.
 MODELS = (
     {"color": MEASURED, "linestyle": "-", "hatch": ""},
     {"color": "#123250", "linestyle": "--", "hatch": "//"},
@@ -107,10 +108,13 @@ def stacked(ax: Axes) -> tuple[Axes, Axes]:
     return ax, ax.figure.add_subplot(rows[1], sharex=ax)
 
 
-def finish(ax: Axes, title: str, xlabel: str, ylabel: str, description: str) -> None:
-    """Title, legend above the axes, axis labels, letters that can be read from the last row, and the description."""
+def finish(ax: Axes, title: str, xlabel: str, ylabel: str, description: str, names: float = 0.0) -> None:
+    """Title, legend above the axes, axis labels, letters that can be read from the last row, and the description.
+
+    ``names``: how many points the names at the y axis take, where these are longer than numbers.
+    """
     # points; a layout engine makes the Axes a bit wider, or has done so already; the figure's own width is the limit
-    width = min(ax.bbox.width * 84, ax.figure.bbox.width * 67.3) / ax.figure.dpi
+    width = min(ax.bbox.width * 84, ax.figure.bbox.width * 67.3) / ax.figure.dpi - names
     handles, labels = legend_entries(ax)
     labels = [wrap(label, width - 55, SMALL) for label in labels]
     columns = columns_of(labels, width)
@@ -187,9 +191,10 @@ def bin_edges(
         low, high = low - pad, high + pad
     if bins is None:
         wide = width(values)
-        few = math.log2(max(len(values), 1)) + 1
-        bins = _MOST_BINS if wide * _MOST_BINS < high - low else math.ceil((high - low) / wide)
-        bins = bins if wide else math.ceil(few)
+        if not wide:
+            bins = math.ceil(math.log2(max(len(values), 1)) + 1)
+        else:
+            bins = _MOST_BINS if wide * _MOST_BINS < high - low else math.ceil((high - low) / wide)
     given = np.asarray(bins, dtype=np.float64)
     if given.ndim == 0 and given >= 1 and given == int(given):
         return np.linspace(low, high, int(given) + 1)
@@ -290,19 +295,23 @@ def guides(ax: Axes, lines: Mapping[str, float], top: float) -> None:
 
     Call it when the x axis has its limits; it sets those of the y axis, which begins at 0.
     """
-    wide, high = 72 * ax.bbox.size / ax.figure.dpi  # points
+    wide, high = (72 * side / ax.figure.dpi for side in (ax.bbox.width, ax.bbox.height))  # points
     start, end = ax.get_xlim()
-    at = {label: wide * (x - start) / (end - start) for label, x in lines.items() if start <= x <= end}
+    axis = ax.xaxis.get_transform().transform
+    share = {label: np.diff(axis([start, x, end])) for label, x in lines.items() if start <= x <= end}
+    at = {label: float(wide * left / (left + right)) for label, (left, right) in share.items()}
     rows: list[list[tuple[float, float]]] = [[] for _ in at]
     for label, x in at.items():
         ax.axvline(lines[label], color=GUIDE, linestyle=":", linewidth=1.5, zorder=1.5)
-        left, row = _place(x, 1.15 * width_of(label, SMALL) + 6, wide, rows, [other for other in at.values() if other != x])
+        left, row = _place(
+            x, 1.08 * width_of(label, SMALL) + 4, wide, rows, [other for other in at.values() if other != x]
+        )
         ax.annotate(
             label, (lines[label], 1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
             xytext=(-4 if left else 4, -3 - 1.25 * SMALL * row), ha="right" if left else "left",
             fontsize=SMALL, color=GUIDE, path_effects=_OUTLINED, annotation_clip=True,
         )  # fmt: skip
-    room = (5 + 1.25 * SMALL * sum(map(bool, rows))) / (0.9 * high)
+    room = (5 + 1.25 * SMALL * sum(map(bool, rows))) / (0.8 * high)
     ax.set_ylim(0, 1.03 * top / (1 - min(room, 0.5)) or 1)
 
 
@@ -315,18 +324,20 @@ def _place(
         for row, taken in enumerate(rows):
             for left, (a, b) in sides.items():
                 hits = any(a < d and c < b for c, d in taken) or any(a < line < b for line in lines)
-                if 0 <= a and b <= width and not hits:
+                if a >= 0 and b <= width + 8 and not hits:
                     taken.append((a, b))
                     return left, row
     rows[-1].append(sides[x > width / 2])
     return x > width / 2, len(rows) - 1
 
 
-def level(ax: Axes, y: float, label: str) -> None:
-    """A grey horizontal line with its label over its right end."""
+def level(ax: Axes, y: float, label: str, at: Literal[0, 1] = 1) -> None:
+    """A grey horizontal line with its label over its right end, or over its left one (``at`` = 0)."""
     ax.axhline(y, color=GUIDE, linestyle=":", linewidth=1.5, zorder=1.5)
-    ax.annotate(label, (1, y), xycoords=("axes fraction", "data"), xytext=(-3, 3), textcoords="offset points",
-                ha="right", fontsize=SMALL, color=GUIDE, path_effects=_OUTLINED)  # fmt: skip
+    ax.annotate(
+        label, (at, y), xycoords=("axes fraction", "data"), xytext=(3 - 6 * at, 3), textcoords="offset points",
+        ha="right" if at else "left", fontsize=SMALL, color=GUIDE, path_effects=_OUTLINED,
+    )  # fmt: skip
 
 
 def beyond(ax: Axes, text: str, y: float = 0.3, size: float = SMALL) -> None:
@@ -357,11 +368,13 @@ def single_ticks(ax: Axes, x: Array, label: str | None = None, size: float = 15.
 
 
 def plain_log_ticks(axis: Any) -> None:
-    """Plain numbers on a logarithmic axis: 1, 2, 5 of every decade, or what suits the span."""
+    """Plain numbers on a logarithmic axis: 1, 2, 5 of each decade, or what suits the span."""
     low, high = axis.get_view_interval()
     decades = math.log10(high / low)
-    sparse = LogLocator(subs=(1, 2, 5) if decades < 2.5 else (1,))
-    axis.set_major_locator(sparse if decades > 1 else MaxNLocator(4))
+    subs = (1,) if decades > 2.5 else (1, 2, 5) if decades > 1 else (1, 2, 3, 5, 7)
+    powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    inside = np.count_nonzero((low <= np.outer(powers, subs)) & (np.outer(powers, subs) <= high))
+    axis.set_major_locator(LogLocator(subs=subs) if decades > 1 or inside > 2 else MaxNLocator(4))
     axis.set_minor_locator(LogLocator(subs=range(2, 10)) if 1 < decades < 8 else NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda x, _: _plain(x)))
     axis.set_minor_formatter(NullFormatter())

@@ -176,14 +176,15 @@ def _plot_singular_values(ax: Axes, s: Spectrum, start: Spectrum, edges: Array, 
     n = len(above)
     if n:
         style.outliers(ax, above[above <= edges[-1]], f"{n} beyond")
-    told = n <= MOST_TRIANGLES and n >= single  # the legend has them already
+    told = 0 < n <= MOST_TRIANGLES  # the legend has those beyond, which stand at their feet
     style.single_ticks(ax, drawn.single, None if told else style.count(single, "single value"))
     if out := np.count_nonzero(values > edges[-1]):
         style.beyond(ax, f"{out} more, up to {values[-1]:.3g}", y=0.6)
     top = min(max(drawn.heights.max(), behind.max()), 4 * drawn.heights.max())
     ax.set(xscale="linear", yscale="linear", xlim=(0, edges[-1]), ylim=(0, 1.1 * top))
     seen = f"{n or 'none'} of {len(values)} singular values exceed{'s' * (n < 2)} {what}"
-    description = f"Histogram of the {len(values)} singular values of {s.name}{style.stand_alone(single)}. {style.sentence('', seen)}."
+    description = f"Histogram of the {len(values)} singular values of {s.name}{style.stand_alone(single)}. "
+    description += f"{style.sentence('', seen)}."
     style.finish(ax, style.sentence("", seen), f"singular value $s$ of {s.name}", "density", description)
 
 
