@@ -9,6 +9,8 @@ from .ensembles.spectra import gaussian_spectrum as gaussian_spectrum
 from .laws.generalised_mp import GeneralisedMarchenkoPastur as GeneralisedMarchenkoPastur
 from .laws.marchenko_pastur import MarchenkoPastur as MarchenkoPastur
 from .laws.tracy_widom import TracyWidom as TracyWidom
+from .plotting.groups import plot_ecdf as plot_ecdf
+from .plotting.groups import plot_pairs as plot_pairs
 from .plotting.models import plot_alphas as plot_alphas
 from .plotting.models import plot_layer_grid as plot_layer_grid
 from .plotting.spectra import plot_spectrum as plot_spectrum

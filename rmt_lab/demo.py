@@ -53,7 +53,8 @@ def demo(folder: Path) -> dict[str, pd.DataFrame]:
     for role in ROLES:
         spectra = [x.spectrum for x in minilm.select(role)]
         nulls = [gaussian_spectrum(s.N, s.M, s.entry_std, rng=i) for i, s in enumerate(spectra)]
-        _save(plot_layer_grid(spectra, nulls), folder / f"minilm {role}.png")
+        figure = plot_layer_grid(spectra, nulls, noise="Gaussian noise, same shape and variance")
+        _save(figure, folder / f"minilm {role}.png")
     spectrum = atlas.load(FINGER[0])[FINGER[1]].spectrum
     ax = new_canvas().add_subplot()
     plot_tail(spectrum, fix_fingers(spectrum.nonzero_eigenvalues), ax)

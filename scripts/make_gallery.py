@@ -71,16 +71,6 @@ def legend(fig: Figure) -> None:
     fig.legend(handles=handles, loc="upper right", ncols=3, fontsize=TITLE, frameon=False, borderaxespad=0.2)
 
 
-def bin_edges(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Bins of width 2 IQR n^(-1/2).
-
-    Freedman and Diaconis' n^(-1/3) balances the slope within a bin with counts that fluctuate as independent values do.
-    Eigenvalues repel each other; the count of a bin is right to about one, and the balance is at n^(-1/2).
-    """
-    q25, q75 = np.quantile(values, [0.25, 0.75])
-    return np.linspace(low, high, 1 + math.ceil((high - low) / (2 * (q75 - q25) / math.sqrt(len(values)))))
-
-
 def histogram(ax: Axes, values: np.ndarray, law: Any, xlabel: str, end: float | None = None) -> None:
     """The values up to ``end``, by default a little beyond the law's support, and the law's density."""
     low, high = law.support()
@@ -89,7 +79,7 @@ def histogram(ax: Axes, values: np.ndarray, law: Any, xlabel: str, end: float | 
     for start, stop in getattr(law, "intervals", [(low, high)]):  # bulks of different width have bins of their own
         stop = end if stop == high else stop
         inside = values[(start - pad < values) & (values < stop + pad * (stop < end))]
-        edges = bin_edges(inside, min(start, inside.min()), max(min(stop, high), inside.max()))
+        edges = style.bin_edges(inside, min(start, inside.min()), max(min(stop, high), inside.max()))
         style.bars(ax, style.density(inside, edges, len(values)), edges)
     x = np.concatenate(
         [
@@ -162,7 +152,7 @@ def shuffled(ax: Axes) -> str:
     W = ensembles.ar1(N, M, 0.5, rng=3)
     before, after = (Spectrum.from_matrix(A).eigenvalues for A in (W, ensembles.shuffled(W, rng=3)))
     histogram(ax, after, MarchenkoPastur(N / M), EIGENVALUE)
-    edges = bin_edges(before, 0, before[-1])
+    edges = style.bin_edges(before, 0, before[-1])
     ax.stairs(style.density(before, edges, M), edges, color=GUIDE, linestyle="--", linewidth=1.2, label="before")
     ax.legend(loc="upper right", fontsize=LABEL, frameon=False)
     return "Shuffled: correlated rows\nturn back into noise"

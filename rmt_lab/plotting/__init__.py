@@ -5,6 +5,7 @@ Blue is measured, red is noise, orange the power law, violet spikes and fingers,
 pyplot figure of its own, which a notebook shows.
 """
 
+from .groups import plot_ecdf, plot_pairs
 from .levels import plot_counts, plot_paths, plot_repulsion, plot_spacings
 from .models import plot_alphas, plot_layer_grid
 from .resolvent import plot_resolvent
@@ -24,6 +25,7 @@ from .style import (
     guide,
     level,
     plain_log_ticks,
+    spectrum_bins,
 )
 from .tails import choose, peel, plot_choice, plot_fingers, plot_peeling, plot_scan, plot_tail
 from .trainings import follow, plot_training
@@ -50,10 +52,12 @@ __all__ = [
     "plot_alphas",
     "plot_choice",
     "plot_counts",
+    "plot_ecdf",
     "plot_fingers",
     "plot_heavy_tail",
     "plot_largest",
     "plot_layer_grid",
+    "plot_pairs",
     "plot_paths",
     "plot_peeling",
     "plot_repulsion",
@@ -64,4 +68,5 @@ __all__ = [
     "plot_spike",
     "plot_tail",
     "plot_training",
+    "spectrum_bins",
 ]

@@ -14,7 +14,7 @@ from ..laws.tracy_widom import TracyWidom, edge_scaling
 from ..spectrum import Spectrum
 from ..tails.power_law import PowerLawFit, fit_power_law
 from . import style
-from .style import MEASURED, NOISE, count, panels, sentence
+from .style import MEASURED, MOST_TRIANGLES, NOISE, Bins, count, panels, sentence
 from .tails import plot_tail
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ def plot_spectrum(
     bulk: BulkFit | MarchenkoPastur | None = None,
     ax: Axes | None = None,
     singular_values: bool = False,
+    bins: Bins = None,
 ) -> Axes:
     """Histogram of a spectrum over the Marchenko-Pastur law of its noise, with the spikes beyond the edge.
 
-    Bars have the area of the eigenvalues they stand for: all above zero make up rank/M, and what lies far out is
-    counted at the margin instead. The law of a fitted bulk has the area of the bulk. Bins are Freedman & Diaconis'.
+    Bars have the area of the eigenvalues they stand for: all above zero make up rank/M. Single large values are violet
+    ticks instead, and what lies far out is counted at the margin. The law of a fitted bulk has the area of the bulk.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def plot_spectrum(
     ax : Axes, optional
     singular_values : bool
         Draw singular values of W instead of eigenvalues of W^T W / N; the better view of square matrices.
+    bins : int or array_like, optional
+        Number of bins or their edges; default: those of :func:`spectrum_bins`.
 
     Examples
     --------
@@ -52,39 +55,57 @@ def plot_spectrum(
     >>> plot_spectrum(gaussian_spectrum(800, 400, rng=0), ax=Figure().subplots()).get_title("left")
     'No eigenvalue stands above the noise edge'
     """
-    ax = style.new_axes(ax)
+    return _over_noise(spectrum, bulk, style.new_axes(ax), singular_values, bins)
+
+
+def _over_noise(
+    spectrum: Spectrum,
+    bulk: BulkFit | MarchenkoPastur | None,
+    ax: Axes,
+    singular_values: bool = False,
+    bins: Bins = None,
+    reach: tuple[float, float] = (np.inf, -np.inf),
+    brief: bool = False,
+) -> Axes:
+    """:func:`plot_spectrum`, on an axis that reaches at least so far, or with a short legend."""
     total, noun = len(spectrum.singular_values), "singular value" if singular_values else "eigenvalue"
     values = values_above_zero(spectrum, singular_values)
     noise = noise_behind(spectrum, bulk, singular_values) if bulk else fitted_noise(spectrum, singular_values)
     low, high = noise.edges if noise else np.quantile(values, [0.05, 0.95]) if len(values) else (0.0, 1.0)
     low, high = style.view(values, low, high) if len(values) else (low, high)
-    edges = style.bin_edges(values[(low <= values) & (values <= high)], low, high)
-    heights = style.density(values, edges, total)
-    style.bars(ax, heights, edges, label=count(len(values), noun))
-    top, pad = heights.max(), 0.06 * (edges[-1] - edges[0])
+    edges = style.bin_edges(values, low, high, bins)
+    pad = 0.06 * (edges[-1] - edges[0])
+    ax.set_xlim(min(edges[0] - pad, reach[0]), max(edges[-1] + pad, reach[1]))
+    single = style.num_single(values_above_zero(spectrum, True))
+    drawn = style.spectrum_bars(ax, values, single, edges, total, count(len(values), noun))
+    top, lines, spikes = drawn.heights.max(), {}, values[:0]
     seen = f"{count(len(values), noun)} above zero, and no noise law to compare with"
     if noise:
+        spikes = noise.spikes
         ax.plot(
             noise.x, noise.density, color=NOISE, linewidth=2.5, label=f"Marchenko-Pastur noise, σ = {noise.sigma:.3g}"
         )
-        top = max(top, min(noise.density.max(), 1.5 * top))  # the law of a square matrix is infinite at 0
-        for edge in filter(None, noise.edges):
-            style.guide(ax, edge, f"edge {edge:.3g}")
-        style.guide(ax, noise.threshold, f"threshold {noise.threshold:.3g}", "right")
-        if len(noise.spikes):
-            style.outliers(ax, noise.spikes, count(len(noise.spikes), "spike"))
+        peak = noise.density.max()
+        top = max(top, peak if peak < 2 * top else 1.2 * top)  # the law of a square matrix is infinite at 0
+        lines = {f"edge {edge:.3g}": edge for edge in noise.edges if edge} | {
+            f"threshold {noise.threshold:.3g}": noise.threshold
+        }
+        if len(spikes):
+            style.outliers(ax, spikes, count(len(spikes), "spike"))
         seen = _above(noise, total, noun)
-        if 2 * len(noise.spikes) > total and not isinstance(bulk, MarchenkoPastur):
+        if 2 * len(spikes) > total and not isinstance(bulk, MarchenkoPastur):
             seen += ": there is no noise bulk"
+    told = brief or 0 < len(spikes) <= MOST_TRIANGLES  # the legend has spikes, which stand at their feet
+    style.single_ticks(ax, drawn.single, None if told else count(single, "single value"))
     if out := np.count_nonzero(values > edges[-1]):
         style.beyond(ax, f"{out} more, up to {values[-1]:.3g}")
     if zeros := total - len(values):
         seen += f"; {zeros} of {total} are zero"
-    ax.set_xlim(edges[0] - pad, edges[-1] + pad)
-    ax.set_ylim(0, 1.12 * top or 1)
+    style.guides(ax, lines, top)
     description = f"Histogram of the {count(len(values), noun)} of {spectrum.name or 'a matrix'} above zero"
     description += f", from {values[0]:.3g} to {values[-1]:.3g}" if len(values) else ""
     description += f", over Marchenko-Pastur noise from {noise.edges[0]:.3g} to {noise.edges[1]:.3g}" if noise else ""
+    description += style.stand_alone(single)
     xlabel = style.SINGULAR_VALUE if singular_values else style.EIGENVALUE
     style.finish(ax, sentence(spectrum.name, seen), xlabel, "density", f"{description}. {sentence('', seen)}.")
     return ax
@@ -169,17 +190,26 @@ VIEWS = ("singular values of W", "eigenvalues", "tail of the eigenvalues")
 
 
 def plot_against(
-    spectrum: Spectrum, null: Spectrum, view: str = VIEWS[0], what: str = "its null", ax: Axes | None = None
+    spectrum: Spectrum,
+    null: Spectrum,
+    view: str = VIEWS[0],
+    what: str = "its noise",
+    ax: Axes | None = None,
+    bins: Bins = None,
 ) -> Axes:
     """The spectrum of a layer over that of a null model: both histograms, or both tails with the layer's power law.
+
+    Single large values of the layer are violet ticks.
 
     Parameters
     ----------
     spectrum, null : Spectrum
     view : {"singular values of W", "eigenvalues", "tail of the eigenvalues"}
     what : str
-        The null, in the words of the title.
+        The null model, in the words of title and legend: "Gaussian noise of its norm", "its entries shuffled".
     ax : Axes, optional
+    bins : int or array_like, optional
+        Number of bins or their edges, for both; default: those of the layer, see :func:`spectrum_bins`.
 
     Raises
     ------
@@ -192,18 +222,23 @@ def plot_against(
     >>> from rmt_lab import atlas
     >>> layer = atlas.load("minilm")["block 3 query"]
     >>> plot_against(layer.spectrum, layer.shuffled, ax=Figure().subplots()).get_title("left")
-    '25 of 384 singular values exceed its null'
+    '25 of 384 singular values exceed its noise'
     """
     if view not in VIEWS:
         raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, VIEWS))}")
     ax = style.new_axes(ax)
     noun, values, noise = values_seen(spectrum, null, view)
-    (_plot_tails if view == VIEWS[2] else _plot_histograms)(ax, values, noise, what)
+    single = 0 if view == VIEWS[2] else style.num_single(values_above_zero(spectrum, True))
+    if view == VIEWS[2]:
+        _plot_tails(ax, values, noise, what)
+    else:
+        _plot_histograms(ax, values, noise, what, bins, single)
     above = int(np.count_nonzero(values > noise.max(initial=0.0)))
     seen = f"{above or 'none'} of {len(values)} {noun}s exceed{'s' * (above < 2)} {what}"
     symbol, name = ("s", spectrum.name or "W") if view == VIEWS[0] else ("λ", spectrum.name or "$W^T W / N$")
     ylabel = f"fraction of {noun}s ≥ λ" if view == VIEWS[2] else "density"
-    description = f"The {len(values)} {noun}s of {spectrum.name or 'a matrix'} and those of {what}. "
+    description = f"The {len(values)} {noun}s of {spectrum.name or 'a matrix'} and those of {what}"
+    description += f"{style.stand_alone(single)}. "
     style.finish(ax, style.sentence("", seen), f"{noun} ${symbol}$ of {name}", ylabel, description + seen + ".")
     return ax
 
@@ -215,19 +250,20 @@ def values_seen(spectrum: Spectrum, null: Spectrum, view: str) -> tuple[str, Arr
     return noun, values_above_zero(spectrum, singular), values_above_zero(null, singular)
 
 
-def _plot_histograms(ax: Axes, values: Array, noise: Array, what: str) -> None:
+def _plot_histograms(ax: Axes, values: Array, noise: Array, what: str, bins: Bins, single: int) -> None:
+    """Both histograms on common bins, and the single values of the layer."""
     pooled = np.concatenate([values, noise])
     high = 1.1 * max((float(np.quantile(v, 0.99)) for v in (values, noise) if len(v)), default=0.0)
-    edges = style.bin_edges(values, min(float(pooled.min(initial=np.inf)), high), high)
-    heights, null = (style.density(v, edges, max(len(v), 1)) for v in (values, noise))
-    style.bars(ax, heights, edges, "this layer")
-    ax.stairs(null, edges, color=NOISE, linestyle="--", linewidth=2, label=what, zorder=3)
+    edges = style.bin_edges(values, min(float(pooled.min(initial=np.inf)), high), high, bins)
+    ax.set(xscale="linear", yscale="linear", xlim=(edges[0], edges[-1]))
+    drawn = style.spectrum_bars(ax, values, single, edges, max(len(values), 1), "this layer")
+    null = style.outline(ax, noise, edges, max(len(noise), 1), what)
+    style.single_ticks(ax, drawn.single, count(single, "single value"))
     for v, y, color in ((values, 0.6, MEASURED), (noise, 0.5, NOISE)):
         if out := np.count_nonzero(v > edges[-1]):
             ax.text(0.995, y, f"{out} more, up to {v[-1]:.3g} →", transform=ax.transAxes, ha="right", color=color,
                     fontsize=style.SMALL)  # fmt: skip
-    ax.set(xscale="linear", yscale="linear", xlim=(edges[0], edges[-1]))
-    ax.set_ylim(0, 1.1 * min(max(heights.max(), null.max()), 4 * heights.max()) or 1)
+    ax.set_ylim(0, 1.1 * min(max(drawn.heights.max(), null.max()), 4 * drawn.heights.max()) or 1)
 
 
 def _plot_tails(ax: Axes, values: Array, noise: Array, what: str) -> None:
@@ -250,11 +286,14 @@ def _fit(values: Array) -> PowerLawFit | None:
     return fit_power_law(values) if len(values) > 1 and values[0] < values[-1] else None
 
 
-def plot_largest(largest: Array, N: int, M: int, scaled: bool = False, ax: Axes | None = None) -> Axes:
+def plot_largest(
+    largest: Array, N: int, M: int, scaled: bool = False, ax: Axes | None = None, bins: Bins = None
+) -> Axes:
     """Histogram of largest eigenvalues over the Tracy-Widom law, on their own scale or that of the law.
 
     On their own scale the axis reaches a fifth of the edge to either side, unless they stray farther: so matrices of
-    different sizes can be compared.
+    different sizes can be compared. Values of different matrices are independent: without ``bins``, their number or
+    their edges on the scale of the picture, they bear those of Freedman & Diaconis.
 
     Examples
     --------
@@ -272,15 +311,14 @@ def plot_largest(largest: Array, N: int, M: int, scaled: bool = False, ax: Axes 
         low, high = min(low, 0.8 * edge), max(high, 1.2 * edge)
     origin, unit = (mu, s) if scaled else (0.0, 1.0)
     values = (largest - origin) / unit
-    edges = style.bin_edges(values, values.min(), values.max())
+    edges = style.bin_edges(values, values.min(), values.max(), bins, style.free_width)
     heights = style.density(values, edges, len(values))
     style.bars(ax, heights, edges, label=f"{len(values)} matrices of noise, {N} × {M}")
     density = TracyWidom(1).pdf((x - mu) / s) * unit / s
     ax.plot((x - origin) / unit, density, color=style.NOISE, linewidth=2.5, label="Tracy-Widom law")
-    style.guide(ax, (edge - origin) / unit, f"edge {(edge - origin) / unit:.3g}")
-    style.guide(ax, (threshold - origin) / unit, f"1% threshold {(threshold - origin) / unit:.3g}", "right")
     ax.set_xlim((low - origin) / unit, (high - origin) / unit)
-    ax.set_ylim(0, 1.4 * max(heights.max(), density.max()))  # room for the labels of the guides
+    lines = {"edge": (edge - origin) / unit, "1% threshold": (threshold - origin) / unit}
+    style.guides(ax, {f"{name} {x:.3g}": x for name, x in lines.items()}, max(heights.max(), density.max()))
     seen = f"{np.mean(largest > threshold):.1%} of {len(largest)} largest eigenvalues pass the 1% threshold"
     xlabel = "(largest eigenvalue − centre μ) / scale $s$" if scaled else "largest eigenvalue of $W^T W / N$"
     style.finish(ax, seen, xlabel, "density", f"Histogram over the Tracy-Widom law. {seen}.")
@@ -291,7 +329,9 @@ SPIKE_SIZE = (10.0, 5.0)  # inches
 _STRONGEST = 2.5  # theta over its threshold
 
 
-def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], fig: Figure | None = None) -> Figure:
+def plot_spike(
+    spectrum: Spectrum, theta: float, overlaps: tuple[float, float], fig: Figure | None = None, bins: Bins = None
+) -> Figure:
     """A spectrum with the predicted place of its spike, beside the overlaps of W's singular vectors with the signal's.
 
     Parameters
@@ -303,6 +343,8 @@ def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], 
     overlaps : tuple of two floats
         Squared overlaps of the first left singular vector with u, and of the first right one with v.
     fig : Figure, optional
+    bins : int or array_like, optional
+        As in :func:`plot_spectrum`.
 
     Examples
     --------
@@ -322,11 +364,10 @@ def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], 
         label = f"predicted {predicted:.3g}"
         left.axvline(predicted, ymax=0.6, color=style.OUTLIER, linestyle="--", linewidth=2, label=label)
     law = MarchenkoPastur(N / M)
-    plot_spectrum(spectrum, law, left)
+    reach = law.lower_edge - 0.08 * farthest, 1.08 * farthest  # for any theta, so that the bulk stays in its place
+    _over_noise(spectrum, law, left, bins=bins, reach=reach, brief=True)
     seen = left.get_title("left")
     left.set_title(seen, loc="left", fontsize=style.TITLE, pad=44)  # in place, whatever rows the legend has
-    low, high = law.lower_edge - 0.08 * farthest, 1.08 * farthest  # for any theta, so that the bulk stays in its place
-    left.set_xlim(min(low, left.get_xlim()[0]), max(high, left.get_xlim()[1]))
 
     x = np.linspace(0, max(_STRONGEST, theta / critical), 200)
     for curve, found, marker, line, name in zip(
@@ -339,7 +380,7 @@ def plot_spike(spectrum: Spectrum, theta: float, overlaps: tuple[float, float], 
             name, (theta / critical, found), xytext=(10, -14 if below else 3), textcoords="offset points",
             fontsize=style.LABEL,
         )  # fmt: skip
-    right.set(xlim=(0, x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
+    right.set(xlim=(0, 1.08 * x[-1]), ylim=(-0.04, 1.04), xticks=[0, 1, 2], yticks=[0, 0.5, 1])
     seen = f"{overlaps[1]:.0%} of v, {overlaps[0]:.0%} of u"
     description = f"Squared overlap of singular vectors against the signal's strength. {seen}."
     style.finish(right, seen, "signal θ / threshold θc", "squared overlap (lines: theory)", description)
@@ -350,7 +391,9 @@ HEAVY_TAIL_SIZE = (11.0, 5.0)  # inches
 _LIGHT = 4.0  # from this tail index on the largest eigenvalue of a large matrix stays at the edge
 
 
-def plot_heavy_tail(spectrum: Spectrum, fit: PowerLawFit, mu: float, fig: Figure | None = None) -> Figure:
+def plot_heavy_tail(
+    spectrum: Spectrum, fit: PowerLawFit, mu: float, fig: Figure | None = None, bins: Bins = None
+) -> Figure:
     """A spectrum over the noise law of its variance, beside its tail with the fitted and the theoretical power law.
 
     Parameters
@@ -362,6 +405,8 @@ def plot_heavy_tail(spectrum: Spectrum, fit: PowerLawFit, mu: float, fig: Figure
     mu : float
         Tail index of the entries, P(|w| > t) ~ t^-mu. Below 4 the theory for large matrices is alpha = mu/2 + 1.
     fig : Figure, optional
+    bins : int or array_like, optional
+        As in :func:`plot_spectrum`.
 
     Examples
     --------
@@ -376,7 +421,7 @@ def plot_heavy_tail(spectrum: Spectrum, fit: PowerLawFit, mu: float, fig: Figure
     fig = fig or style.new_figure(HEAVY_TAIL_SIZE, layout=None)
     left, right = panels(fig, 1.1, 1)
     law, values = MarchenkoPastur(spectrum.Q), spectrum.nonzero_eigenvalues
-    plot_spectrum(spectrum, law, left)
+    _over_noise(spectrum, law, left, bins=bins, brief=True)
     beyond = np.count_nonzero(values > law.upper_edge)
     seen = f"{beyond or 'none'} of {spectrum.M} eigenvalues beyond the edge"
     left.set_title(style.sentence("", seen), loc="left", fontsize=style.TITLE, pad=44)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PLAUSIBLE = MISFIT["searched"][0.95]  # what 95 % of true power laws stay below
 _NO_POWER_LAW = MISFIT["given"][0.99]
+_FEW = 10  # values in a tail whose scan does not stretch the axes
 
 
 def plot_tail(
@@ -136,7 +137,7 @@ def plot_scan(fit: PowerLawFit | FingerFit, ax: Axes | None = None) -> tuple[Axe
     fits = [(accepted, "o-", f"without {count(dropped, 'finger')}" if dropped else "accepted fit")]
     if raw is not accepted:
         fits.insert(0, (raw, "s--", "all values"))
-    left, top, best = raw.x[-1], 0.0, 0.0
+    left, right, best, Ds_seen, alphas_seen = raw.x[-1], 0.0, 0.0, [0.0], []
     for f, line, _ in fits:
         xmins, alphas, Ds, n_tails = f.scan()
         for panel, curve, chosen in ((upper, Ds, f.D), (lower, alphas, f.alpha)):
@@ -144,9 +145,13 @@ def plot_scan(fit: PowerLawFit | FingerFit, ax: Axes | None = None) -> tuple[Axe
             panel.plot(f.xmin, chosen, line[0], color=FIT, markeredgecolor="black", markersize=9, zorder=4)
         style.guide(upper, f.xmin, f"xmin {f.xmin:.3g}")
         lower.axvline(f.xmin, color=style.GUIDE, linestyle=":", linewidth=1.5)
-        left, top, best = min(left, _left(f)), max(top, *Ds[xmins >= _left(f)]), Ds.min()
-    lower.set(xscale="log", yscale="log", xlim=(left, raw.x[-1]), ylim=(1, 3 * max(f.alpha for f, *_ in fits)))
-    upper.set_ylim(0, 1.1 * top)
+        left, right, best = min(left, _left(f)), max(right, xmins[-1]), Ds.min()
+        seen_here = (xmins >= _left(f)) & (n_tails >= min(_FEW, n_tails[0]))  # a few values leave the picture
+        Ds_seen += [2 * f.D, *Ds[seen_here]]
+        alphas_seen += [1.15 * f.alpha, f.alpha / 1.15, *alphas[seen_here]]
+    bottom, top = max(1.0, min(alphas_seen) / 1.15), 1.2 * max(alphas_seen)
+    lower.set(xscale="log", yscale="log", xlim=(left, 1.1 * right), ylim=(bottom, top))
+    upper.set_ylim(0, 1.15 * max(Ds_seen))
     style.plain_log_ticks(lower.xaxis)
     style.plain_log_ticks(lower.yaxis)
     _tail_sizes(upper, xmins, n_tails, left)

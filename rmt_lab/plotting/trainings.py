@@ -17,7 +17,7 @@ from ..trainings import Training
 from . import style
 from .spectra import VIEWS as NULL_VIEWS
 from .spectra import noise_behind, plot_against
-from .style import FIT, MODELS, NOISE, panels
+from .style import FIT, MODELS, MOST_TRIANGLES, NOISE, Bins, panels
 from .tails import PLAUSIBLE
 
 if TYPE_CHECKING:
@@ -89,7 +89,12 @@ def beyond(s: Spectrum, start: Spectrum, view: str, rng: Rng = None) -> tuple[Ar
 
 
 def plot_training(
-    followed: Followed, step: int, view: str = VIEWS[0], rng: Rng = None, fig: Figure | None = None
+    followed: Followed,
+    step: int,
+    view: str = VIEWS[0],
+    rng: Rng = None,
+    fig: Figure | None = None,
+    bins: Bins = None,
 ) -> Figure:
     """The spectrum of a layer at one step; the losses and the exponents of all steps.
 
@@ -109,6 +114,8 @@ def plot_training(
         Draws the Gaussian noise.
     fig : Figure, optional
         Where to draw; by default a pyplot figure. Its three Axes, if it has three, are used again.
+    bins : int or array_like, optional
+        Number of bins or their edges, the same at all steps; default: those of step 0, see :func:`spectrum_bins`.
 
     Raises
     ------
@@ -141,7 +148,7 @@ def plot_training(
         style.plain_log_ticks(spectrum.xaxis)
     else:
         widest = 1.1 * max(float(np.quantile(x.singular_values, 0.95)) for x in spectra)
-        edges = style.bin_edges(spectra[0].singular_values, 0.0, widest)  # the same at all steps
+        edges = style.bin_edges(spectra[0].singular_values, 0.0, widest, bins)  # the same at all steps
         _plot_singular_values(spectrum, s, spectra[0], edges, view)
     _plot_losses(loss, training, now)
     _plot_exponents(exponent, fits, now, noise_alphas(s.N, s.M))
@@ -157,11 +164,10 @@ def plot_training(
 def _plot_singular_values(ax: Axes, s: Spectrum, start: Spectrum, edges: Array, view: str) -> None:
     """Singular values over those of the start or the law of their own bulk; triangles mark those beyond."""
     values = s.singular_values
-    heights = style.density(values, edges, len(values))
-    style.bars(ax, heights, edges, "this layer")
+    single = style.num_single(values)
+    drawn = style.spectrum_bars(ax, values, single, edges, len(values), "this layer")
     if view == VIEWS[0]:
-        behind = style.density(start.singular_values, edges, len(values))
-        ax.stairs(behind, edges, color=NOISE, linestyle="--", linewidth=2, label="its initialisation", zorder=3)
+        behind = style.outline(ax, start.singular_values, edges, len(values), "its initialisation")
     else:
         noise = noise_behind(s, fit_bulk(s), singular_values=True)
         behind, law = noise.density, f"Marchenko-Pastur, σ = {noise.sigma:.3g}"
@@ -170,12 +176,15 @@ def _plot_singular_values(ax: Axes, s: Spectrum, start: Spectrum, edges: Array, 
     n = len(above)
     if n:
         style.outliers(ax, above[above <= edges[-1]], f"{n} beyond")
+    told = 0 < n <= MOST_TRIANGLES  # the legend has those beyond, which stand at their feet
+    style.single_ticks(ax, drawn.single, None if told else style.count(single, "single value"))
     if out := np.count_nonzero(values > edges[-1]):
         style.beyond(ax, f"{out} more, up to {values[-1]:.3g}", y=0.6)
-    top = min(max(heights.max(), behind.max()), 4 * heights.max())
+    top = min(max(drawn.heights.max(), behind.max()), 4 * drawn.heights.max())
     ax.set(xscale="linear", yscale="linear", xlim=(0, edges[-1]), ylim=(0, 1.1 * top))
     seen = f"{n or 'none'} of {len(values)} singular values exceed{'s' * (n < 2)} {what}"
-    description = f"Histogram of the {len(values)} singular values of {s.name}. {style.sentence('', seen)}."
+    description = f"Histogram of the {len(values)} singular values of {s.name}{style.stand_alone(single)}. "
+    description += f"{style.sentence('', seen)}."
     style.finish(ax, style.sentence("", seen), f"singular value $s$ of {s.name}", "density", description)
 
 

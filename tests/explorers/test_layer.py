@@ -65,7 +65,9 @@ def test_the_picture_counts_what_exceeds_the_null(view):
     else:
         values = layer.spectrum.singular_values if view == VIEWS[0] else layer.spectrum.eigenvalues
         inside = np.mean(values <= ax.get_xlim()[1])
-        assert area(ax.patches[0]) == pytest.approx(inside)
+        single = style.num_single(layer.spectrum.singular_values)
+        assert single == 6
+        assert area(ax.patches[0]) == pytest.approx(1 - single / 576)
         assert 0.95 < inside <= 1
         assert area(ax.patches[2]) == pytest.approx(1)
         assert ax.patches[2].get_edgecolor() == to_rgba(style.NOISE)

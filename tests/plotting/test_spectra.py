@@ -6,10 +6,11 @@ import pytest
 from drawn import area, by_color, guides, only, planted, words
 from matplotlib.figure import Figure
 
+from rmt_lab import atlas
 from rmt_lab.bulk import fit_bulk
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.laws import MarchenkoPastur
-from rmt_lab.plotting import alt_text, plot_layer_grid, plot_scan, plot_spectrum, plot_tail, style
+from rmt_lab.plotting import alt_text, plot_against, plot_layer_grid, plot_scan, plot_spectrum, plot_tail, style
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fix_fingers
 
@@ -26,15 +27,17 @@ def test_spectrum_under_its_law(ax, singular_values):
     fit = fit_bulk(s)
     assert plot_spectrum(s, ax=ax, singular_values=singular_values) is ax
     values = s.singular_values if singular_values else s.eigenvalues
-    assert area(ax.patches[0]) == pytest.approx(1)
+    assert area(ax.patches[0]) == pytest.approx(297 / 300)  # the three are ticks
     edges = ax.patches[0].get_data().edges
-    assert edges[[0, -1]] == pytest.approx(values[[0, -1]])
+    assert edges[0] == pytest.approx(values[0])
+    assert values[-4] <= edges[-1] < values[-3]
     x, y = only(by_color(ax, style.NOISE)).get_data()
     law = fit.law.singular_values(s.N) if singular_values else fit.law
     assert y == pytest.approx(law.pdf(x) * 297 / 300)
     assert np.trapezoid(y, x) == pytest.approx(297 / 300, rel=1e-3)
-    markers = only(by_color(ax, style.OUTLIER))
-    assert markers.get_xdata() == pytest.approx(values[-3:])
+    for marks in by_color(ax, style.OUTLIER):  # triangles, and the ticks that stand on them
+        assert marks.get_xdata() == pytest.approx(values[-3:])
+    assert len(by_color(ax, style.OUTLIER)) == 2
     threshold = np.sqrt(s.N * fit.threshold) if singular_values else fit.threshold
     assert guides(ax) == pytest.approx(sorted([*law.support(), threshold]))
     assert ax.get_title("left") == "planted: 3 spikes stand above the noise edge"
@@ -42,6 +45,7 @@ def test_spectrum_under_its_law(ax, singular_values):
     assert f"threshold {threshold:.3g}" in words(ax)
     assert ("singular value" if singular_values else "eigenvalue") in ax.get_xlabel()
     assert "3 spikes" in alt_text(ax)
+    assert "; 3 values stand alone beyond the bars" in alt_text(ax)
 
 
 def test_noise_has_nothing_above_it_and_a_given_law_is_drawn_as_it_is(ax):
@@ -72,8 +76,42 @@ def test_far_spikes_leave_the_bulk_room_and_are_counted(ax):
     edges = fit_bulk(s).law.support()
     assert (edges[1] - edges[0]) / (high - low) > 0.25
     assert f"2 more, up to {s.eigenvalues[-1]:.3g} →" in words(ax)
-    assert len(only(by_color(ax, style.OUTLIER)).get_xdata()) == 3
-    assert area(ax.patches[0]) == pytest.approx(298 / 300)
+    assert [len(marks.get_xdata()) for marks in by_color(ax, style.OUTLIER)] == [3, 3]
+    assert area(ax.patches[0]) == pytest.approx(297 / 300)
+
+
+@pytest.mark.parametrize("bins", [5, 100, np.linspace(0, 60, 31)])
+def test_bins_can_be_chosen(ax, bins):
+    s = planted([45, 900, 1500])
+    wanted = style.bin_edges(s.singular_values, 0, 1, bins)
+    for draw in (
+        lambda ax: plot_spectrum(s, ax=ax, singular_values=True, bins=bins),
+        lambda ax: plot_against(s, gaussian_spectrum(600, 300, rng=1), ax=ax, bins=bins),
+        lambda ax: plot_layer_grid([s, s], fig=ax.figure, bins=bins),
+    ):
+        ax.figure.clear()
+        ax = ax.figure.subplots()
+        draw(ax)
+        bars = next(a for a in ax.figure.axes if a.patches).patches[0].get_data()
+        inside = np.count_nonzero(s.singular_values[:297] <= bars.edges[-1]) / 300
+        assert area(next(a for a in ax.figure.axes if a.patches).patches[0]) == pytest.approx(inside)
+        if np.ndim(bins):
+            assert bars.edges == pytest.approx(wanted[: len(bars.edges)])
+        else:  # of the whole axis, which reaches beyond the bars
+            assert len(bars.edges) <= bins + 1
+            assert np.diff(bars.edges) == pytest.approx(np.full(len(bars.edges) - 1, bars.edges[1] - bars.edges[0]))
+
+
+def test_single_values_are_ticks_in_either_view_and_in_the_legend_where_spikes_crowd(ax):
+    s = atlas.load("minilm")["block 3 feed-forward in"].spectrum
+    for singular in (False, True):
+        ax.clear()
+        plot_spectrum(s, ax=ax, singular_values=singular)
+        values = s.singular_values if singular else s.eigenvalues
+        tall = max(by_color(ax, style.OUTLIER), key=lambda line: line.get_markersize())
+        assert tall.get_xdata() == pytest.approx(values[-2:])
+        assert "2 single values" in words(ax)
+        assert area(ax.patches[0]) == pytest.approx(np.mean(values <= ax.patches[0].get_data().edges[-1]))
 
 
 def test_zero_eigenvalues_are_said_not_drawn(ax):
