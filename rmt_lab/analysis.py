@@ -32,7 +32,7 @@ _FIT = [
 ]
 _NORM = [
     *("norm", "log_norm", "spectral_norm", "log_spectral_norm", "log_alpha_norm"),
-    *("stable_rank", "matrix_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
+    *("stable_rank", "matrix_rank", "stored_rank", "rank_loss", "entropy", "sv_max", "sv_min"),
 ]
 _VERDICT = [*(f.name for f in fields(Verdict)), "verdict_q"]
 _BULK = {
@@ -244,6 +244,7 @@ def analyze(
         "num_spikes",
         "num_spikes_first",
         "matrix_rank",
+        "stored_rank",
         "rank_loss",
     ):
         details[column] = details[column].astype("Int64")
@@ -396,6 +397,7 @@ def _norm_figures(s: Spectrum, alpha: float) -> dict[str, Any]:
         "log_alpha_norm": log_alpha_norm,
         "stable_rank": s.stable_rank,
         "matrix_rank": s.rank,
+        "stored_rank": s.stored_rank,
         "rank_loss": len(s.singular_values) - s.rank,
         "entropy": s.entropy,
         "sv_max": s.singular_values[-1],

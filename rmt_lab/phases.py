@@ -5,7 +5,7 @@ a finding is a figure on one side of a bound. All figures are ratios or counts: 
 
     finding      what must hold                                 where the bound comes from
     zeros        a tenth of the eigenvalues or more are zero    noise has none at all
-    exact bulk   D <= (1.4 + 0.42 ln n) / n                     exceeded by 0.2 to 0.7 % of Gaussian noise, any Q,
+    exact bulk   D <= (1.4 + 0.42 ln n + 0.01 k) / n            exceeded by 0.2 to 0.7 % of Gaussian noise, any Q,
                  and at most n/8 spikes                         n = 20 .. 2048 (20 000 draws)
     close bulk   exact, or D <= 0.02                            2 % between histogram and law escape the eye
                  and at most n/8 spikes
@@ -15,8 +15,8 @@ a finding is a figure on one side of a bound. All figures are ratios or counts: 
     heavy tail   tail weight > 1                                1 is the exponential distribution
     power law    D sqrt(n_tail) <= 0.89 and alpha <= 6          99 % point of true power laws; steeper is a cut-off
 
-n is the number of eigenvalues in the bulk and D their Kolmogorov-Smirnov distance from the Marchenko-Pastur law
-(:func:`rmt_lab.bulk.fit_bulk`); the eigenvalues of noise repel each other, which is why D falls like 1/n. Where rf
+n is the number of eigenvalues in the bulk, k that of the spikes, and D the bulk's Kolmogorov-Smirnov distance from the
+Marchenko-Pastur law (:func:`rmt_lab.bulk.fit_bulk`); the eigenvalues of noise repel each other, which is why D falls like 1/n. Where rf
 slices of a convolution kernel are pooled, n is that of one slice and the bound rf^-0.4 of its bound (99 % points, rf =
 3 .. 49). The tail weight is explained at :func:`tail_weight`. And the phases:
 
@@ -156,7 +156,7 @@ def phase(spectrum: Spectrum, level: float = 0.01) -> Phase:
     >>> phase(atlas.load("minilm")["block 3 query"].spectrum).name
     'heavy-tailed'
     """
-    total, rank = len(spectrum.singular_values), spectrum.rank
+    total, rank = len(spectrum.singular_values), spectrum.stored_rank
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}; a probability between 0 and 1 is allowed")
     if total < _FEWEST:
@@ -209,7 +209,7 @@ def _power_law(spectrum: Spectrum) -> PowerLawFit | None:
 def _bulk_findings(spectrum: Spectrum, bulk: BulkFit) -> dict[str, Finding]:
     rank, rf, spikes = spectrum.rank, spectrum.rf, bulk.num_spikes
     n, few = rank - spikes, spikes <= _MANY_SPIKES * rank
-    exact = (1.4 + 0.42 * math.log(n / rf)) * rf**0.6 / n
+    exact = ((1.4 + 0.42 * math.log(n / rf)) * rf**0.6 + 0.01 * spikes) / n
     close = max(exact, _INVISIBLE)
     share = f", {spikes} spikes of {rank}" + ("" if few else ": more than an eighth")
     largest = math.sqrt(spectrum.spectral_norm)

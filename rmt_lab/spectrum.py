@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from ._arrays import Array, as_real, one_blas_thread
+from ._arrays import Array, Matrix, as_real, one_blas_thread
 from ._repr import html_table
 
 #: Formats of stored weights: bits of the mantissa, and the exponent of the smallest step.
@@ -108,7 +108,8 @@ class Spectrum:
             Kept as ``Spectrum.name``.
         precision : str, optional
             The format in which W was stored before it was widened, a name in ``rmt_lab.spectrum.FORMATS``; see
-            :attr:`stored_rank`. Default: W's own dtype where that is float16 or bfloat16.
+            :attr:`stored_rank`. Default: W's own dtype where that is float16 or bfloat16; bfloat16 also where W is
+            float32 and all its values are bfloat16's, as readers of files widen them.
 
         Raises
         ------
@@ -130,6 +131,8 @@ class Spectrum:
         elif precision not in FORMATS:
             raise ValueError(f"precision={precision!r}; known are {', '.join(FORMATS)}")
         W = as_real(W)
+        if precision is None and W.dtype == np.float32 and _was_bfloat16(W):
+            precision = "bfloat16"
         slices = [W] if W.ndim == 2 else list(kernel_matrices(W))
         with one_blas_thread():
             values = np.concatenate([_singular_values(A, method) for A in slices])
@@ -257,6 +260,15 @@ def kernel_matrices(kernel: Any) -> Iterator[npt.NDArray[Any]]:
         raise ValueError(f"kernel has shape {kernel.shape}; a convolution kernel has 3 to 5 dimensions, a matrix 2")
     for window in np.ndindex(kernel.shape[2:]):
         yield kernel[(slice(None), slice(None), *window)]
+
+
+def _was_bfloat16(W: Matrix) -> bool:
+    """Whether no float32 value uses the 16 bits that bfloat16 has not; zeros and whole numbers alone do not tell."""
+    flat = np.ascontiguousarray(W).reshape(-1)
+    for chunk in (flat[:1000], flat):  # nearly all matrices are told by their beginning
+        if (chunk.view(np.uint32) & 0xFFFF).any():
+            return False
+    return bool((flat != np.rint(flat)).any())
 
 
 def rounding_edge(W: Any, precision: str | None = None, step: npt.ArrayLike | None = None) -> float:

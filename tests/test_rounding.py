@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmt_lab import atlas
+from rmt_lab import analyze, atlas, iter_weights
+from rmt_lab.phases import phase
 from rmt_lab.spectrum import FORMATS, Spectrum, rounding_edge
 
 
@@ -44,6 +45,21 @@ def test_the_precision_is_read_off_the_dtype():
     torch = pytest.importorskip("torch")
     assert Spectrum.from_matrix(torch.tensor(W).bfloat16()).stored_rank == 20
     assert Spectrum.from_matrix(torch.tensor(W).half()).stored_rank == 20
+
+
+def test_bfloat16_is_known_again_after_a_file_was_widened(tmp_path):
+    """Readers give float32. Without this the phase of a collapsed layer was bulk-decay, and its rank 200."""
+    torch, safetensors = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
+    W = torch.tensor(product(300, 200, 20, 1))
+    safetensors.save_file({"a.weight": W.bfloat16(), "b.weight": W.float()}, tmp_path / "x.safetensors")
+    low, full = (analyze(tmp_path / "x.safetensors", layers=[i]).iloc[0] for i in (0, 1))
+    assert (low["matrix_rank"], low["stored_rank"]) == (200, 20)
+    assert (full["matrix_rank"], full["stored_rank"]) == (20, 20)
+    for w in iter_weights(tmp_path / "x.safetensors"):
+        assert phase(Spectrum.from_matrix(w.matrix)).name == "rank-collapse"
+    noise = torch.randn(300, 200, generator=torch.Generator().manual_seed(0))
+    assert phase(Spectrum.from_matrix(noise.bfloat16())).name == "random-like"
+    assert Spectrum.from_matrix(np.sign(noise.numpy())).rounding == 0  # whole numbers are exact in every format
 
 
 @pytest.mark.parametrize("levels", [256, 16])
