@@ -120,8 +120,11 @@ def verdict(
     if n < 20:
         raise ValueError(f"n={n}; the test needs at least 20 redraws")
     p_noise = noise_p(fit, spectrum)
+    clipped = len(fit.x) < len(spectrum.nonzero_eigenvalues)
+    has_rates = spectrum.rf == 1 and spectrum.N >= LEAST_Q * spectrum.M
     if p_noise > 0.01:
-        return Verdict("noise", "", p_noise)
+        shares = _shares("noise", spectrum.N, len(fit.x), clipped) if has_rates else (np.nan, np.nan)
+        return Verdict("noise", "", p_noise, rate_power_law=shares[0], rate_rivals=shares[1])
     if spectrum.rf > 1:
         return Verdict("can't tell", f"eigenvalues of {spectrum.rf} slices; the test takes one matrix", p_noise)
     if len(fit.x) < _FEWEST:
@@ -131,9 +134,7 @@ def verdict(
     if word == "holds":
         note = _unlike_a_population(shuffled)
         word = "can't tell" if note else word
-    shares = (np.nan, np.nan)
-    if not note:
-        shares = _shares(word, spectrum.N, len(fit.x), clipped=len(fit.x) < len(spectrum.nonzero_eigenvalues))
+    shares = (np.nan, np.nan) if note else _shares(word, spectrum.N, len(fit.x), clipped)
     alpha = test.alpha_population, test.alpha_low, test.alpha_high
     return Verdict(word, note, p_noise, test.p_power_law, test.p_lognormal, test.p_truncated, *alpha, *shares)
 
