@@ -170,8 +170,8 @@ def plot_pairs(
     >>> import pandas as pd
     >>> from matplotlib.figure import Figure
     >>> table = pd.DataFrame({"name": ["a", "b", "c"], "raw": [9.0, 3.0, 2.0], "fixed": [4.0, 3.0, 2.5]})
-    >>> plot_pairs(table, "raw", "fixed", Figure().subplots(), labels=("raw α", "fixed α")).get_title("left")
-    'From raw α to fixed α: 1 of 3 falls, 1 rises; median 3 → 3'
+    >>> plot_pairs(table, "raw", "fixed", Figure((9, 4)).subplots()).get_title("left")
+    'From raw to fixed: 1 of 3 falls, 1 rises; median 3 → 3'
     """
     if missing := [c for c in (before, after) if c not in table]:
         raise ValueError(f"table has no column {', '.join(missing)}; it has {', '.join(map(str, table))}")

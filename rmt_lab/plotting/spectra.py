@@ -299,7 +299,7 @@ def plot_largest(
     --------
     >>> from matplotlib.figure import Figure
     >>> from rmt_lab.ensembles import largest_eigenvalues
-    >>> ax = plot_largest(largest_eigenvalues(200, 100, 500, rng=0), 200, 100, ax=Figure().subplots())
+    >>> ax = plot_largest(largest_eigenvalues(200, 100, 500, rng=0), 200, 100, ax=Figure((8, 5)).subplots())
     >>> ax.get_title("left")
     '0.8% of 500 largest eigenvalues pass the 1% threshold'
     """

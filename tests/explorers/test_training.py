@@ -70,7 +70,7 @@ def test_the_picture_counts_what_stands_beyond(little, view, step):
     fig = plot_training(followed, step, view, rng=3, fig=Figure())
     spectrum, loss, exponent = fig.axes
     s = little.at(step)["block 4 feed-forward in"].spectrum
-    title = spectrum.get_title("left")
+    title = spectrum.get_title("left").replace("\n", " ")
     if view == VIEWS[2]:
         count = np.count_nonzero(s.eigenvalues > matched_noise(s, rng=3).eigenvalues[-1])
         verb = "exceed" if count > 1 else "exceeds"
