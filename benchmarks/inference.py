@@ -240,12 +240,12 @@ def layers(models: tuple[str, ...] = ("minilm", "smollm2")) -> None:
         model = atlas.load(name)
         words_of = {}
         for mode in (True, "quick"):
-            start = time.perf_counter()
+            start = time.process_time()
             table = analyze(model, verdict=mode)
-            seconds = time.perf_counter() - start
-            start = time.perf_counter()
+            seconds = time.process_time() - start
+            start = time.process_time()
             analyze(model)
-            seconds -= time.perf_counter() - start
+            seconds -= time.process_time() - start
             words_of[mode] = table["verdict"]
             counts = dict(table["verdict"].value_counts())
             print(f"{name}: {len(table)} layers, verdict={mode!r}: {seconds:.1f} s  {counts}", flush=True)

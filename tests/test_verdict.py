@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.inference import check_quickly
 from rmt_lab.ensembles import gaussian_spectrum, shuffled
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law, fix_fingers, p_value, tail_test
@@ -171,6 +172,12 @@ def test_holds_is_rarely_said_without_a_power_law():
         assert np.average(held, weights=spectra) <= 0.15, family
     for N, M in shapes:
         assert rates(N, M)["power law"]["holds"] > 2 * np.mean([rates(N, M)[f]["holds"] for f in families])
+
+
+@pytest.mark.slow
+def test_the_levels_of_the_benchmark_hold_on_a_few_spectra(capsys):
+    check_quickly()
+    assert "24 power laws" in capsys.readouterr().out
 
 
 # --- against noise ---------------------------------------------------------------------------------------------------

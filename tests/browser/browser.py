@@ -104,15 +104,25 @@ def listen(page: Any) -> list[str]:
 
 
 def press(page: Any, root: Any, control: Any, *keys: str, says: bool = True) -> None:
-    """Keys on a control of an explorer, then wait for another picture and, if it says so, another sentence."""
+    """Keys on a control of an explorer, then wait for another picture and, if it says so, another sentence.
+
+    On a busy machine a key may reach the page before the control listens (seen once in some thousand presses): what
+    had no effect in a third of the time is pressed once more.
+    """
     before = root.locator("img.widget-image").get_attribute("src"), root.locator("[role=status]").inner_text()
-    control.focus()
-    for key in keys:
-        page.keyboard.press(key)
-        page.wait_for_timeout(50)  # for a list to open
     changed = "([root, src, text]) => root.querySelector('img').src != src"
     changed += " && root.querySelector('[role=status]').innerText != text" if says else ""
-    page.wait_for_function(changed, arg=[root.element_handle(), *before], timeout=WAIT)
+    for timeout in (WAIT / 3, WAIT):
+        control.focus()
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_timeout(50)  # for a list to open
+        try:
+            page.wait_for_function(changed, arg=[root.element_handle(), *before], timeout=timeout)
+            return
+        except Exception:
+            if timeout == WAIT:
+                raise
 
 
 def move_everything(page: Any, root: Any, explorer: Any) -> None:
