@@ -156,6 +156,8 @@ def _in_words(row: Any, spectrum: Spectrum) -> str:
         return str(row.status)
     tail = f"α = {row.alpha:.2f} ± {row.sigma:.2f} on {row.num_pl_spikes} of {row.num_evals} eigenvalues"
     noise = f"{style.count(row.num_spikes, 'spike')} beyond noise of σ = {row.sigma_mp:.3g}"
+    if row.bulk_note:  # then what lies beyond is no signal in noise
+        noise = f"{style.count(row.num_spikes_first, 'eigenvalue')} beyond noise of its own variance, no noise bulk"
     words = [f"{tail} with D√n = {row.D_sqrt_n:.2f}", noise, f"stable rank {row.stable_rank:.3g}"]
     return ", ".join([*words, *([phase(spectrum).name] if row.num_evals >= _FEWEST else [])])
 

@@ -70,7 +70,8 @@ def _over_noise(
     """:func:`plot_spectrum`, on an axis that reaches at least so far, or with a short legend."""
     total, noun = len(spectrum.singular_values), "singular value" if singular_values else "eigenvalue"
     values = values_above_zero(spectrum, singular_values)
-    noise = noise_behind(spectrum, bulk, singular_values) if bulk else fitted_noise(spectrum, singular_values)
+    bulk = bulk or _fitted(spectrum)
+    noise = noise_behind(spectrum, bulk, singular_values) if bulk else None
     low, high = noise.edges if noise else np.quantile(values, [0.05, 0.95]) if len(values) else (0.0, 1.0)
     low, high = style.view(values, low, high) if len(values) else (low, high)
     edges = style.bin_edges(values, low, high, bins)
@@ -90,11 +91,13 @@ def _over_noise(
         lines = {f"edge {edge:.3g}": edge for edge in noise.edges if edge} | {
             f"threshold {noise.threshold:.3g}": noise.threshold
         }
+        no_bulk = isinstance(bulk, BulkFit) and (bulk.note != "" or 2 * len(spikes) > total)
+        name = f"{noun} beyond" if no_bulk else "spike"  # without a noise bulk they are no signal in noise
         if len(spikes):
-            style.outliers(ax, spikes, count(len(spikes), "spike"))
-        seen = _above(noise, total, noun)
-        if 2 * len(spikes) > total and not isinstance(bulk, MarchenkoPastur):
-            seen += ": there is no noise bulk"
+            style.outliers(ax, spikes, f"{len(spikes)} {name}" if no_bulk else count(len(spikes), name))
+        seen = _above(noise, total, noun, name=noun if no_bulk else "spike")
+        if no_bulk:
+            seen += ", but what is left is no noise bulk"
     told = brief or 0 < len(spikes) <= MOST_TRIANGLES  # the legend has spikes, which stand at their feet
     style.single_ticks(ax, drawn.single, None if told else count(single, "single value"))
     if out := np.count_nonzero(values > edges[-1]):
@@ -111,13 +114,13 @@ def _over_noise(
     return ax
 
 
-def _above(noise: Noise, total: int, noun: str) -> str:
+def _above(noise: Noise, total: int, noun: str, name: str) -> str:
     """How many values stand above the noise, in words."""
     n = len(noise.spikes)
     if n == 0:
         return f"no {noun} stands above the noise edge"
     if n <= 10:
-        return f"{count(n, 'spike')} stand{'s' * (n == 1)} above the noise edge"
+        return f"{count(n, name)} stand{'s' * (n == 1)} above the noise edge"
     return f"{n} of {total} {noun}s stand above the noise edge"
 
 
@@ -170,10 +173,10 @@ def noise_behind(spectrum: Spectrum, null: Null, singular_values: bool) -> Noise
     return Noise(x, density, edges, threshold, values[values > threshold], sigma)
 
 
-def fitted_noise(spectrum: Spectrum, singular_values: bool) -> Noise | None:
-    """The noise of ``fit_bulk``; None where there are too few eigenvalues for that."""
+def _fitted(spectrum: Spectrum) -> BulkFit | None:
+    """Its noise bulk; None where there are too few eigenvalues for one."""
     try:
-        return noise_behind(spectrum, fit_bulk(spectrum), singular_values)
+        return fit_bulk(spectrum)
     except ValueError:
         return None
 

@@ -207,7 +207,7 @@ def test_where_widgets_do_not_run_there_is_a_picture(explorer):
     picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(bundle["image/png"])))
     assert picture.shape[1] == pytest.approx(DPI / INCH * int(shown.image.width), abs=1)
     assert picture.shape[1] > 1.5 * int(shown.image.width)  # sharp when a lecturer zooms in
-    assert len(bundle["image/png"]) < 300_000
+    assert len(bundle["image/png"]) < 350_000  # a notebook holds less than 1 MB
     assert len(np.unique(picture[::9, ::9].reshape(-1, 4), axis=0)) > 20
 
 

@@ -66,7 +66,7 @@ def test_a_given_law_too_small_lets_many_values_stand_out(ax):
     assert ax.get_title("left").startswith(f"{n} of 300 eigenvalues stand above")
     ax.clear()
     heavy = Spectrum(np.geomspace(0.01, 100, 300), 900, 300)
-    assert "there is no noise bulk" in plot_spectrum(heavy, ax=ax).get_title("left").replace("\n", " ")
+    assert "what is left is no noise bulk" in plot_spectrum(heavy, ax=ax).get_title("left").replace("\n", " ")
 
 
 def test_far_spikes_leave_the_bulk_room_and_are_counted(ax):
