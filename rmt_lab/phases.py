@@ -16,9 +16,9 @@ a finding is a figure on one side of a bound. All figures are ratios or counts: 
     power law    D sqrt(n_tail) <= 0.89 and alpha <= 6          99 % point of true power laws; steeper is a cut-off
 
 n is the number of eigenvalues in the bulk, k that of the spikes, and D the bulk's Kolmogorov-Smirnov distance from the
-Marchenko-Pastur law (:func:`rmt_lab.bulk.fit_bulk`); the eigenvalues of noise repel each other, which is why D falls like 1/n. Where rf
-slices of a convolution kernel are pooled, n is that of one slice and the bound rf^-0.4 of its bound (99 % points, rf =
-3 .. 49). The tail weight is explained at :func:`tail_weight`. And the phases:
+Marchenko-Pastur law (:func:`rmt_lab.bulk.fit_bulk`). The eigenvalues of noise repel each other, which is why D falls
+like 1/n. Where rf slices of a convolution kernel are pooled, n is that of one slice and the bound rf^-0.4 of its bound
+(99 % points, rf = 3 .. 49). The tail weight is explained at :func:`tail_weight`. And the phases:
 
     random-like    exact bulk, no spikes
     bleeding-out   close bulk, spikes, none of them clear
