@@ -12,7 +12,7 @@ from ._repr import html_table
 from .laws.marchenko_pastur import MarchenkoPastur
 from .laws.noise_edges import allowance_of, lower_threshold_of, relative_error, upper_edge_scaling
 from .laws.tracy_widom import TracyWidom, edge_scaling
-from .spectrum import Spectrum
+from .spectrum import Spectrum, as_spectrum
 
 _WINDOW = (0.2, 0.8)  # the part of the bulk that sigma is matched on, as probabilities
 _FEWEST = 4  # eigenvalues
@@ -198,6 +198,7 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     >>> fit.num_spikes_first, fit.num_spikes, fit.note != ""
     (15, 95, True)
     """
+    spectrum = as_spectrum(spectrum)
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}; a probability between 0 and 1 is allowed")
     eigenvalues, N, rf = spectrum.nonzero_eigenvalues, spectrum.N, spectrum.rf

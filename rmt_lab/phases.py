@@ -43,7 +43,7 @@ import numpy.typing as npt
 from ._repr import html_table
 from .bulk import BulkFit, fit_bulk
 from .laws.spiked import hard_threshold
-from .spectrum import Spectrum
+from .spectrum import Spectrum, as_spectrum
 from .tails.power_law import PowerLawFit, fit_power_law
 from .tails.search import MISFIT
 
@@ -156,6 +156,7 @@ def phase(spectrum: Spectrum, level: float = 0.01) -> Phase:
     >>> phase(atlas.load("minilm")["block 3 query"].spectrum).name
     'heavy-tailed'
     """
+    spectrum = as_spectrum(spectrum)
     total, rank = len(spectrum.singular_values), spectrum.stored_rank
     if not 0 < level < 1:
         raise ValueError(f"level={level!r}; a probability between 0 and 1 is allowed")

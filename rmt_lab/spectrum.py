@@ -262,6 +262,20 @@ def kernel_matrices(kernel: Any) -> Iterator[npt.NDArray[Any]]:
         yield kernel[(slice(None), slice(None), *window)]
 
 
+def as_spectrum(spectrum: Any, name: str = "spectrum") -> Spectrum:
+    """The Spectrum that was given; a matrix, the natural mistake, is told what to do.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    if isinstance(spectrum, Spectrum):
+        return spectrum
+    kind = type(spectrum).__name__
+    raise TypeError(f"{name} is of type {kind}, and a Spectrum is needed: of a matrix W, Spectrum.from_matrix(W)")
+
+
 def _was_bfloat16(W: Matrix) -> bool:
     """Whether no float32 value uses the 16 bits that bfloat16 has not; zeros and whole numbers alone do not tell."""
     flat = np.ascontiguousarray(W).reshape(-1)

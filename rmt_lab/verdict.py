@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from ._arrays import Array
 from ._files import shipped_folder
 from .ensembles.spectra import gaussian_spectrum
-from .spectrum import Spectrum
+from .spectrum import Spectrum, as_spectrum
 from .tails.power_law import PowerLawFit, fit_power_law
 from .tails.search import Tails
 from .tails.spectral import LEAST_Q, WORDS, tail_test
@@ -119,7 +119,7 @@ def verdict(
     """
     if n < 20:
         raise ValueError(f"n={n}; the test needs at least 20 redraws")
-    p_noise = noise_p(fit, spectrum)
+    p_noise = noise_p(fit, as_spectrum(spectrum))
     clipped = len(fit.x) < len(spectrum.nonzero_eigenvalues)
     has_rates = spectrum.rf == 1 and spectrum.N >= LEAST_Q * spectrum.M
     if p_noise > 0.01:

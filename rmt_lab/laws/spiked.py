@@ -36,7 +36,7 @@ def spike_threshold(N: int, M: int, sigma: float = 1.0) -> float:
     20.0
     """
     _check(N=N, M=M, sigma=sigma)
-    return float(sigma * np.sqrt(np.sqrt(N * M)))
+    return float(sigma * np.sqrt(np.sqrt(float(N) * float(M))))  # as floats: numpy's small integers overflow
 
 
 def spike_eigenvalue(theta: npt.ArrayLike, N: int, M: int, sigma: float = 1.0) -> Array:
@@ -143,7 +143,7 @@ def covariance_overlaps(ell: npt.ArrayLike, Q: float, sigma: float = 1.0) -> tup
     return np.clip(1 - c * (s2 / d) ** 2, 0, 1), _right_overlap(d, c, s2)
 
 
-def shrink(singular_values: npt.ArrayLike, N: int, M: int, sigma: float = 1.0) -> Array:
+def shrink(singular_values: npt.ArrayLike, N: float, M: float, sigma: float = 1.0) -> Array:
     """Singular values of W shrunk to those that estimate the signal with the least squared error.
 
     s -> sqrt((s^2 - sigma^2 (N + M))^2 - 4 sigma^4 N M) / s beyond the noise edge sigma (sqrt(N) + sqrt(M)), else 0. In
@@ -156,13 +156,16 @@ def shrink(singular_values: npt.ArrayLike, N: int, M: int, sigma: float = 1.0) -
     array([ 0.  , 30.  , 91.65])
     """
     _check(N=N, M=M, sigma=sigma)
+    N, M = float(N), float(M)
     s = np.asarray(singular_values, dtype=np.float64)
-    noise = s <= sigma * (np.sqrt(N) + np.sqrt(M))
-    squared = (s**2 - sigma**2 * (N + M)) ** 2 - 4 * sigma**4 * N * M
-    return np.sqrt(np.where(noise, 0, np.clip(squared, 0, None))) / np.where(noise, 1, s)
+    unit = s.max(initial=0.0) or 1.0  # fourth powers of 1e150 overflow
+    s, level = s / unit, sigma / unit
+    noise = s <= level * (np.sqrt(N) + np.sqrt(M))
+    squared = (s**2 - level**2 * (N + M)) ** 2 - 4 * level**4 * N * M
+    return unit * np.sqrt(np.where(noise, 0, np.clip(squared, 0, None))) / np.where(noise, 1, s)
 
 
-def hard_threshold(N: int, M: int, sigma: float = 1.0) -> float:
+def hard_threshold(N: float, M: float, sigma: float = 1.0) -> float:
     """The singular value of W from which on a component, kept as it is, brings W nearer to the signal than without it.
 
     sigma sqrt(2 (N + M) + 8 N M / (N + M + sqrt(N^2 + 14 N M + M^2))), which is (4/sqrt(3)) sqrt(N) sigma for N = M.
@@ -174,6 +177,7 @@ def hard_threshold(N: int, M: int, sigma: float = 1.0) -> float:
     (23.09, 23.09)
     """
     _check(N=N, M=M, sigma=sigma)
+    N, M = float(N), float(M)  # numpy's small integers overflow
     return float(sigma * np.sqrt(2 * (N + M) + 8 * N * M / (N + M + np.sqrt(N**2 + 14 * N * M + M**2))))
 
 

@@ -148,7 +148,7 @@ def edge_scaling(N: float, M: float, sigma: float = 1.0) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        If N < 2, M < 1 or sigma is negative.
+        If N < 2, M < 1 or sigma is not positive.
 
     Examples
     --------
@@ -156,8 +156,8 @@ def edge_scaling(N: float, M: float, sigma: float = 1.0) -> tuple[float, float]:
     >>> round(mu, 4), round(s, 4)
     (2.2495, 0.0102)
     """
-    if not (N >= 2 and M >= 1 and sigma >= 0):
-        raise ValueError(f"N={N}, M={M}, sigma={sigma}: the edge scaling needs N >= 2, M >= 1, sigma >= 0")
+    if not (N >= 2 and M >= 1 and sigma > 0):
+        raise ValueError(f"N={N}, M={M}, sigma={sigma}: the edge scaling needs N >= 2, M >= 1, sigma > 0")
     a, b = math.sqrt(N - 1), math.sqrt(M)
     return sigma**2 / N * (a + b) ** 2, sigma**2 / N * (a + b) * (1 / a + 1 / b) ** (1 / 3)
 
@@ -179,11 +179,18 @@ def largest_eigenvalue_p_value(lambda_max: npt.ArrayLike, N: float, M: float, si
     rf : int, default 1
         Number of independent N x M matrices of which lambda_max is the largest (slices of a convolution kernel).
 
+    Raises
+    ------
+    ValueError
+        If rf is not a whole number of 1 or more, or as :func:`edge_scaling`.
+
     Examples
     --------
     >>> float(largest_eigenvalue_p_value(2.30, N=3072, M=768).round(6))
     2.7e-05
     """
+    if rf != int(rf) or rf < 1:
+        raise ValueError(f"rf={rf!r}; a number of matrices is allowed, 1 or more")
     mu, s = edge_scaling(N, M, sigma)
     sf = TracyWidom(1).sf((np.asarray(lambda_max, dtype=np.float64) - mu) / s)
     with np.errstate(divide="ignore"):  # log1p(-1) = -inf gives p = 1

@@ -11,7 +11,7 @@ from ..bulk import BulkFit, fit_bulk
 from ..laws.marchenko_pastur import MarchenkoPastur
 from ..laws.spiked import spike_eigenvalue, spike_overlaps, spike_threshold
 from ..laws.tracy_widom import TracyWidom, edge_scaling
-from ..spectrum import Spectrum
+from ..spectrum import Spectrum, as_spectrum
 from ..tails.power_law import PowerLawFit, fit_power_law
 from . import style
 from .style import MEASURED, MOST_TRIANGLES, NOISE, Bins, count, panels, sentence
@@ -55,7 +55,7 @@ def plot_spectrum(
     >>> plot_spectrum(gaussian_spectrum(800, 400, rng=0), ax=Figure().subplots()).get_title("left")
     'No eigenvalue stands above the noise edge'
     """
-    return _over_noise(spectrum, bulk, style.new_axes(ax), singular_values, bins)
+    return _over_noise(as_spectrum(spectrum), bulk, style.new_axes(ax), singular_values, bins)
 
 
 def _over_noise(
@@ -227,6 +227,7 @@ def plot_against(
     >>> plot_against(layer.spectrum, layer.shuffled, ax=Figure().subplots()).get_title("left")
     '25 of 384 singular values exceed its noise'
     """
+    spectrum = as_spectrum(spectrum)
     if view not in VIEWS:
         raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, VIEWS))}")
     ax = style.new_axes(ax)

@@ -203,6 +203,8 @@ def fit_power_law(
         kept = f"x has {len(x)} values" + ("" if xmax is None else f" up to xmax={xmax:.4g}")
         raise ValueError(f"{kept}; a power law needs at least {min_tail} that differ")
     if xmin is not None and np.ndim(xmin) == 0:
+        if isinstance(xmin, str | bytes | complex) or not xmin > 0:  # type: ignore[operator]
+            raise ValueError(f"xmin={xmin!r}; a positive number or a range (low, high) is allowed")
         start = int(np.searchsorted(x, xmin))
         n = len(x) - start
         if n < min_tail or x[start] == x[-1]:

@@ -25,7 +25,7 @@ from .hub import hub_checkpoint, looks_like_hub_name
 from .roles import ROLES, block_and_role, role_of, short_name
 from .tensors import StoredTensor, tensors_of_mapping, tensors_of_module
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble")
+_FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble", np.dtype(np.longdouble).name)
 _NO_WEIGHT = re.compile(
     r"(^|\.)(\w+_)?bias\w*$"
     r"|(^|\.)(\w*norm\d*|ln\d*|ln_\w{1,2}|bn\d*)(\.weight)?$"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from .._arrays import Matrix, as_numpy
 
 
@@ -70,7 +72,8 @@ def tensor_of(
     name: str, value: Any, read: Callable[[], Matrix], layer_type: str | None = None, identity: Hashable = None
 ) -> StoredTensor:
     """The StoredTensor of a torch tensor or numpy array."""
-    dtype = str(value.dtype).removeprefix("torch.")
+    own = value.dtype  # a name without the byte order, which the values are brought to the machine's in
+    dtype = own.name if isinstance(own, np.dtype) else str(own).removeprefix("torch.")
     return StoredTensor(name, tuple(int(n) for n in value.shape), dtype, read, layer_type, identity)
 
 
