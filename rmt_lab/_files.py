@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import json
 import os
+import platform
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,16 +22,72 @@ from ._arrays import Matrix
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file to write to, which takes the place of ``path`` when all is written, and is removed otherwise."""
-    handle, part = tempfile.mkstemp(dir=path.resolve().parent, suffix=".part")
+    """A binary file to write to, which takes the place of ``path`` when all is written, and is removed otherwise.
+
+    A link stays, and the file that it names is replaced. What is no regular file (a device, a pipe) is written into.
+    Parts that a killed process of this machine has left beside the file are removed.
+
+    Raises
+    ------
+    OSError
+        If ``path`` is a folder or its folder does not exist; the message has the path as it was given.
+    """
+    check_output(path)
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        with target.open("wb") as file:
+            yield file
+        return
+    prefix = f".{target.name}.{_this_machine()}."
+    for left in target.parent.glob(f"{glob.escape(prefix)}*.part"):
+        owner = left.name[len(prefix) :].partition(".")[0]
+        if owner.isdigit() and not _runs(int(owner)):
+            left.unlink(missing_ok=True)
+    handle, part = tempfile.mkstemp(dir=target.parent, prefix=f"{prefix}{os.getpid()}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
         os.chmod(part, 0o644)
-        os.replace(part, path)
+        os.replace(part, target)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
+
+
+def check_output(path: Path, folder: bool = False) -> None:
+    """Refuse a path that cannot become a file, or a folder, before the work begins.
+
+    Raises
+    ------
+    OSError
+        With the path as it was given.
+    """
+    if folder:
+        if path.exists() and not path.is_dir():
+            raise NotADirectoryError(f"{path} is a file; a folder is needed")
+        return
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; a file is needed, such as {path / 'details.csv'}")
+    parent = path.resolve().parent
+    if not parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+    if not os.access(parent if not path.exists() or path.is_file() else path, os.W_OK):
+        raise PermissionError(f"{path}: this place cannot be written to")
+
+
+def _this_machine() -> str:
+    return "".join(c for c in platform.node() if c.isalnum())[:20] or "here"
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is a process of that number on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it runs, for somebody else
+        return True
+    return True
 
 
 def cache_folder(kind: str) -> Path:

@@ -1,7 +1,8 @@
 """``rmt-lab``: the library from a terminal.
 
 Exit codes: 0 all went well, 1 the source or an option is wrong (a line on stderr says what), 2 the command line cannot
-be understood, 3 the table is complete but at least one layer could not be analysed.
+be understood, 3 the table is complete but at least one layer could not be analysed, 130 stopped by Ctrl-C and 143 by
+SIGTERM, with nothing half-written.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ._files import cache_folder, written_whole
+from . import __version__
+from ._files import cache_folder, check_output, written_whole
 from .ensembles.matrices import NULLS
 from .tails.fingers import RULES
 
@@ -29,6 +33,8 @@ _EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     args = _parser().parse_args(argv)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # so that files that are half-written are removed
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         code = command(args)
@@ -37,9 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (head, less) has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        print("rmt-lab: stopped; nothing was written", file=sys.stderr)
+        return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"rmt-lab: {error}", file=sys.stderr)
         return 1
+
+
+def _stop(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"rmt-lab {__version__}")
     commands = parser.add_subparsers(title="commands", required=True)
 
     p = commands.add_parser(
@@ -75,7 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         help="also judge each power law in a word: half a second per layer, or milliseconds by `--verdict quick`",
     )
     p.add_argument("--split-qkv", action="store_true", help="split fused query-key-value matrices in three")
-    p.add_argument("--layers", nargs="+", metavar="LAYER", help="only these: ids, names, roles or parts of long names")
+    p.add_argument(
+        "--layers",
+        action="append",
+        metavar="LAYER",
+        help="only this layer or these: an id, a name, a role or a part of long names; may be given several times",
+    )
     p.add_argument("--out", type=Path, metavar="FILE.csv", help="write the whole table")
     p.add_argument("--plots", type=Path, metavar="DIR", help="write one figure per layer")
     p.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -106,6 +125,10 @@ def _analyze(args: argparse.Namespace) -> int:
     from .analysis import analyze
     from .report import plot_layers, summary, table
 
+    if args.out:
+        check_output(args.out)
+    if args.plots:
+        check_output(args.plots, folder=True)
     layers = [int(x) if x.isdigit() else x for x in args.layers] if args.layers else None
     details = analyze(
         args.source,

@@ -1,14 +1,19 @@
 """The command line: tables, files and exit codes."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from rmt_lab import __version__
+from rmt_lab._files import written_whole
 from rmt_lab.cli import main
 from rmt_lab.tails.fingers import RULES
 
@@ -136,3 +141,88 @@ def test_the_atlas_is_listed_shown_and_added_to(checkpoint, tmp_path, monkeypatc
     assert [line.split()[0] for line in out.splitlines()[1:4]] == ["minilm", "smollm2", "mine"]
     assert "block 0 value" in out
     assert main(["analyze", "mine"]) == 0
+
+
+def test_version_and_layers_before_the_source(checkpoint, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"rmt-lab {__version__}\n"
+    assert main(["analyze", "--layers", "1", "--layers", "qkv", "--json", str(checkpoint)]) == 0
+    assert len(json.loads(capsys.readouterr().out)["layers"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "said"),
+    [
+        ("--out", "folder", "folder is a folder"),
+        ("--out", "no such/details.csv", "there is no folder"),
+        ("--plots", "file", "file is a file"),
+    ],
+)
+def test_places_that_cannot_be_written_to_are_refused_before_the_work(
+    option, name, said, tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr("rmt_lab.analysis.analyze", lambda *a, **k: pytest.fail("the work began"))
+    assert main(["analyze", "minilm", option, str(tmp_path / name)]) == 1
+    assert said in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(checkpoint, tmp_path, capsys):
+    real, link, pipe = tmp_path / "real.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    real.write_text("old")
+    link.symlink_to(real)
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    for out in (link, pipe, Path(os.devnull)):
+        assert main(["analyze", str(checkpoint), "--out", str(out)]) == 0
+    assert link.is_symlink()
+    assert len(pd.read_csv(real)) == 2
+    assert pipe.is_fifo()
+    assert reader.communicate(timeout=20)[0] == real.read_text()
+    assert not Path(os.devnull).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_nothing_half_written(number, code, tmp_path):
+    """In the middle of writing: the process stops itself there."""
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nimport rmt_lab.cli as cli\n"
+        "from rmt_lab._files import written_whole\n"
+        "def command(args):\n"
+        "    with written_whole(Path(sys.argv[1])) as file:\n"
+        "        file.write(b'half')\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        "        import time; time.sleep(10)\n"
+        "cli._atlas_list = command\nsys.exit(cli.main(['atlas', 'list']))\n"
+    )
+    out = tmp_path / "details.csv"
+    out.write_text("old")
+    run = subprocess.run([sys.executable, "-c", script, str(out)], capture_output=True, text=True, timeout=60)
+    assert run.returncode == code
+    assert "Traceback" not in run.stderr
+    assert out.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["details.csv"]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    script = (
+        "import os, sys\nfrom pathlib import Path\nfrom rmt_lab._files import written_whole\n"
+        "with written_whole(Path(sys.argv[1])) as file:\n    os.kill(os.getpid(), 9)\n"
+    )
+    out = tmp_path / "details.csv"
+    subprocess.run([sys.executable, "-c", script, str(out)], timeout=60)
+    assert len(list(tmp_path.glob(".details.csv.*.part"))) == 1
+    with written_whole(tmp_path / "other.csv") as file:
+        file.write(b"whole")
+    assert len(list(tmp_path.glob(".details.csv.*.part"))) == 1  # the parts of another file are not its business
+    with written_whole(out) as first:  # nor are those of a process that still runs
+        with written_whole(out) as second:
+            second.write(b"second")
+        first.write(b"first")
+    assert out.read_bytes() == b"first"
+    assert not list(tmp_path.glob(".*.part"))
