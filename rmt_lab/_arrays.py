@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any
 
@@ -95,10 +96,15 @@ def check_shape(N: int, M: int = 1, **positive: float) -> None:
 
 
 def one_blas_thread() -> Any:
-    """A context with one BLAS thread: two gain a third on an idle machine and lose a factor of 40 on a busy one."""
-    return _controller().limit(limits=1, user_api="blas")
+    """A context with one BLAS thread: two gain a third on an idle machine and lose a factor of 40 on a busy one.
+
+    The limit belongs to the process. Of several threads each would put back what it found, and the first to leave would
+    lift the limit for the others: so what starts threads enters here first, and is its one owner.
+    """
+    return _controller("scipy.linalg" in sys.modules, "torch" in sys.modules).limit(limits=1, user_api="blas")
 
 
 @cache
-def _controller() -> ThreadpoolController:
+def _controller(*_: bool) -> ThreadpoolController:
+    """The BLAS libraries that are loaded; looked for anew (2 ms) when a package has been imported that brings one."""
     return ThreadpoolController()

@@ -15,6 +15,7 @@ from scipy.special import rel_entr
 from tqdm.auto import tqdm
 
 from . import __version__, atlas
+from ._arrays import one_blas_thread
 from .atlas import Layer
 from .bulk import BulkFit, fit_bulk
 from .ensembles.matrices import NULLS, Null, null_matrix
@@ -334,7 +335,8 @@ def _map(row: Callable[[Layer], dict[str, Any]], layers: Iterator[Layer], n_jobs
 
             # the solver releases the interpreter's lock, so threads do; pre_dispatch: no matrix is read before its turn
             tasks = (delayed(step)(layer) for layer in layers)
-            return list(Parallel(n_jobs, prefer="threads", pre_dispatch="n_jobs")(tasks))
+            with one_blas_thread():
+                return list(Parallel(n_jobs, prefer="threads", pre_dispatch="n_jobs")(tasks))
         rows = []
         for layer in layers:
             rows.append(step(layer))

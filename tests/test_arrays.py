@@ -3,9 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from rmt_lab import Spectrum, fit_power_law, fit_truncated_power_law, fix_fingers
-from rmt_lab._arrays import as_numpy, as_real, as_values
+from rmt_lab import Spectrum, analyze, fit_power_law, fit_truncated_power_law, fix_fingers
+from rmt_lab._arrays import as_numpy, as_real, as_values, one_blas_thread
 from rmt_lab.plotting import peel
 from rmt_lab.tails import find_outliers, hill, hill_curve
 
@@ -97,3 +98,27 @@ def test_what_is_not_real_is_refused_by_name(given):
 def test_whole_numbers_are_numbers():
     assert as_values([3, 1, 2]).tolist() == [1.0, 2.0, 3.0]
     assert as_real(np.array([True, False])).dtype == np.float64
+
+
+def blas_threads():
+    return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+
+@pytest.mark.parametrize("limit", [None, 2, 3])
+def test_a_table_by_threads_has_one_each_and_leaves_the_limit_as_it_was(limit, monkeypatch):
+    """Each thread for itself left one thread for good in six of six runs, and none inside a limit of the caller's."""
+    import scipy.linalg  # noqa: F401  # a second BLAS, loaded after the first
+
+    seen = []
+
+    def norms(*args):
+        seen.append(set(blas_threads()))
+        return {}
+
+    monkeypatch.setattr("rmt_lab.analysis._norm_figures", lambda s, alpha: norms() | {"log_spectral_norm": 0.0})
+    source = {f"l.{k}.weight": np.random.default_rng(k).normal(size=(60, 50)) for k in range(12)}
+    with threadpool_limits(limit, user_api="blas"):
+        before = blas_threads()
+        analyze(source, n_jobs=2)
+        assert blas_threads() == before
+    assert seen == [{1}] * 12
