@@ -6,7 +6,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from rmt_lab import Spectrum, analyze, fit_power_law, fit_truncated_power_law, fix_fingers
-from rmt_lab._arrays import as_numpy, as_real, as_values, one_blas_thread
+from rmt_lab._arrays import as_numpy, as_real, as_values
 from rmt_lab.plotting import peel
 from rmt_lab.tails import find_outliers, hill, hill_curve
 
