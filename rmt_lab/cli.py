@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _analyze(args: argparse.Namespace) -> int:
     from .analysis import analyze
-    from .report import plot_layers, summary, table
+    from .report import csv, plot_layers, summary, table
 
     if args.out:
         check_output(args.out)
@@ -146,7 +146,7 @@ def _analyze(args: argparse.Namespace) -> int:
         print(summary(details))
     if args.out:
         with written_whole(args.out) as file:
-            file.write(details.to_csv(index=False).encode())
+            file.write(csv(details).encode())
     if args.plots:
         plot_layers(args.source, details, args.plots)
     return 0 if (details["status"] == "success").all() else 3

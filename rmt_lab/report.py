@@ -37,9 +37,39 @@ def table(details: pd.DataFrame) -> str:
     shown = [c for c in [*_SHOWN, "alpha_population", "verdict"] if c in details]
     shown = [c for c in shown if not details[c].isna().all() or c in ("alpha", "name")]
     ok = details["status"] == "success"
+    details = details.assign(**{c: details[c].map(printable) for c in ("name", "status")})
     lines = details.loc[ok, shown].to_string(float_format=lambda v: f"{v:.3g}" if abs(v) < 1 else f"{v:.2f}")
     failed = [f"{row['name']}: {row['status']}" for _, row in details[~ok].iterrows()]
     return "\n".join([*([lines] if ok.any() else []), *failed])
+
+
+def printable(text: str) -> str:
+    """A text from a file with its control characters written out, so that no terminal obeys them.
+
+    Examples
+    --------
+    >>> printable("block 0\\x1b[2J query")
+    'block 0\\\\x1b[2J query'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def csv(details: pd.DataFrame) -> str:
+    """The whole table as CSV. Names come from files: what a spreadsheet would take for a formula gets an apostrophe.
+
+    Examples
+    --------
+    >>> csv(pd.DataFrame({"name": ["=1+1", "query"], "alpha": [-2.0, 3.0]})).split()
+    ['name,alpha', "'=1+1,-2.0", 'query,3.0']
+    """
+    texts = details.select_dtypes(exclude="number").columns
+    return str(details.assign(**{c: details[c].map(_cell) for c in texts}).to_csv(index=False))
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return f"'{printable(value)}" if value.startswith(("=", "+", "-", "@")) else printable(value)
 
 
 def summary(details: pd.DataFrame) -> str:

@@ -226,3 +226,19 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
         first.write(b"first")
     assert out.read_bytes() == b"first"
     assert not list(tmp_path.glob(".*.part"))
+
+
+def test_names_of_tensors_are_told_and_not_obeyed(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    names = ["=HYPERLINK(1).weight", "-x.weight", "a\x1b[2Jb\r.weight", "plain.weight"]
+    np.savez(tmp_path / "model.npz", **{name: rng.normal(size=(30, 20)) for name in names})
+    out = tmp_path / "details.csv"
+    assert main(["analyze", str(tmp_path / "model.npz"), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "\\x1b[2J" in printed
+    raw = out.read_text()
+    assert not set(raw) & {"\x1b", "\r"}
+    longnames = pd.read_csv(out)["longname"].tolist()
+    assert [n[:2] for n in longnames[:2]] == ["'=", "'-"]
+    assert longnames[3] == "plain"
