@@ -8,6 +8,7 @@ A checkpoint knows its matrices only as dotted paths, and every family of models
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 #: The roles there are, in the order in which a block applies them.
 ROLES = (
@@ -66,6 +67,7 @@ _ENDINGS_COMPILED, _BLOCK_ENDINGS_COMPILED = (
     for table in (_ENDINGS, _BLOCK_ENDINGS)
 )
 _HEAD_COMPILED = re.compile(rf"(?:^|\.)(?:{_HEAD})(?:\.|$)|^(?:output|fc)$")
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")  # a part of the path that is a number, but the last: to_out.0 has a role
 _EXPERT_NUMBER = re.compile(r"(\.experts\..*|_exps)\.\d+$")  # blk.0.ffn_up_exps.5: the 5 says which expert
 
 
@@ -80,6 +82,12 @@ def role_of(longname: str) -> str:
     >>> role_of("transformer.h.0.attn.c_attn"), role_of("transformer.h.0.mlp.c_proj"), role_of("0")
     ('qkv', 'feed-forward out', 'other')
     """
+    return _role_of(_NUMBER.sub("0", longname))
+
+
+@lru_cache(maxsize=4096)
+def _role_of(longname: str) -> str:
+    """The same for a path whose numbers of blocks and experts are 0: a model of 100 000 tensors has few of these."""
     longname = _EXPERT_NUMBER.sub(r"\1", longname)
     in_block = _BLOCK.search(longname) is not None
     if not in_block and _HEAD_COMPILED.search(longname):
