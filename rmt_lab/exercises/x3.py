@@ -150,7 +150,7 @@ question(
     "Why one histogram of eigenvalues shows the law so well",
     points=[
         "rigidity: the count in a bar hardly varies, however wide the bar is",
-        "the row of levels that only repel each other: their counts in wide windows vary nearly as those of independent levels",
+        "the row of levels that only repel each other: their counts in a wide window vary ten times as much",
     ],
 )
 
