@@ -125,7 +125,7 @@ def repelled(answer: Any) -> str | None:
 
     def normal(x: Any) -> Array:
         s: Array = np.diff(np.asarray(x, dtype=np.float64))
-        return s / s.mean()
+        return np.asarray(s / s.mean())
 
     def rigid(x: Any) -> bool:
         counts = window_counts(np.asarray(x, dtype=np.float64), 40, degree=1)
@@ -137,7 +137,7 @@ def repelled(answer: Any) -> str | None:
         "the levels are rigid: in a wide window their count hardly varies": lambda args, x: not rigid(x),
         "the spacings do not vary as much as Wigner's surmise says": lambda args, x: normal(x).std() > 0.46,
         "the spacings vary more than Wigner's surmise says": lambda args, x: normal(x).std() < 0.6,
-        "too many spacings are small: the levels do not repel each other": lambda args, x: (
+        "too many spacings are small: the levels do not repel each other": lambda args, x: bool(
             np.mean(normal(x) < 0.25) < 0.08
         ),
     }
