@@ -54,7 +54,7 @@ def _singular(N: int, M: int, sigma: float) -> tuple[float, float]:
         lambda N, M, sigma: list(MarchenkoPastur(N / M, sigma).support()),
         lambda N, M, sigma: sigma**2 * (1 + np.array([-1, 1]) / np.sqrt(N / M)) ** 2,
         lambda N, M, sigma: np.square(_singular(N, M, sigma)) / N,
-        lambda *shape: tuple(np.float32(x) for x in _edges(*shape[:2], shape[2])),
+        lambda N, M, sigma: tuple(np.float32(x) for x in _edges(N, M, sigma)),
         lambda N, M, sigma: sorted([sigma**2 * (1 + M / N + k * 2 * (M / N) ** 0.5) for k in (1, -1)]),
     ],
 )
