@@ -149,9 +149,9 @@ def _clip_reference(x: Array) -> int:
     options=["falls in most", "rises in most", "about half and half"],
     why="Whether it had to come out so is the question of the next cell.",
 )
-def misfit_direction(share: float) -> str:
+def misfit_direction(percent: float) -> str:
     """The misfit of the clipped layers after clipping."""
-    return "rises in most" if share > 2 / 3 else "falls in most" if share < 1 / 3 else "about half and half"
+    return "rises in most" if percent > 67 else "falls in most" if percent < 33 else "about half and half"
 
 
 question(
@@ -160,7 +160,7 @@ question(
     points=[
         "the raw fit has the smallest D of all tails, because the search chose it for that",
         "a smaller alpha comes with a longer tail, so the factor root n grows, too",
-        "the count is the same for true power laws and where nothing is dropped: it could not come out otherwise",
+        "the count is the same for true power laws and where nothing is dropped: it could hardly come out otherwise",
         "a test needs a case in which the finding would be false",
     ],
 )
@@ -171,9 +171,9 @@ question(
     options=["in none", "in one of twenty", "in about half"],
     why="Noise ends steeply, so its raw alpha is large and has room to fall by more than 1.",
 )
-def fingers_in_noise(share: float) -> str:
+def fingers_in_noise(percent: float) -> str:
     """How often clip_xmax finds fingers in Gaussian noise."""
-    return "in about half" if share > 0.3 else "in none" if share == 0 else "in one of twenty"
+    return "in about half" if percent > 30 else "in none" if percent == 0 else "in one of twenty"
 
 
 @cache
