@@ -133,7 +133,7 @@ def _inputs() -> list[tuple[Array]]:
     why="This is all of the rule. It looks at alpha, and at nothing else.",
     wrong=[*_MISTAKES.values(), lambda x: 10, lambda x: min(_clip(x), 5), lambda x: max(_clip(x) - 1, 0), 1],
     right=[_clip, lambda x: fix_fingers(x).num_fingers, lambda x: len(fix_fingers(x).dropped),
-           lambda x: float(_clip(x)), lambda x: np.int64(_clip(x)), lambda x: np.array(_clip(list(x)))],
+           lambda x: float(_clip(x)), lambda x: np.int64(_clip(x)), lambda x: np.array(_clip(np.sort(x)))],
 )  # fmt: skip
 def clip(answer: Any) -> str | None:
     """The rule clip_xmax as a function."""
