@@ -90,7 +90,7 @@ Two a notebook. In ``n05.py``::
     question(
         "05-when-honest",
         "When dropping a point is honest",
-        points=["a reason that does not come from the fit", "a misfit that falls", "the same rule on noise"],
+        points=["a reason that does not come from the fit", "the same rule on noise", "the number of values dropped"],
     )
 
 In the notebook: a markdown cell with the question, and a code cell, tagged ``written``, that ends with the call::
@@ -339,7 +339,7 @@ def names(notebook: str, kind: str = "exercise") -> list[str]:
     Examples
     --------
     >>> names("05", "prediction")
-    ['05-drop-one']
+    ['05-drop-one', '05-misfit-direction', '05-fingers-in-noise']
     """
     return [entry.name for entry in of_notebook(notebook) if _kind(entry) == kind]
 

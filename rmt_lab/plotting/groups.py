@@ -22,7 +22,8 @@ _NAMED = 30  # layers at most that have their names at the axis
 _MARKED = 8  # markers along a curve
 #: Groups of noise: red, with lines and markers of their own.
 _NOISY = tuple(
-    {"color": NOISE, "linestyle": line, "marker": marker} for line, marker in (((0, (1, 1)), "X"), ("-.", "P"))
+    {"color": NOISE, "linestyle": line, "marker": marker}
+    for line, marker in (((0, (1, 1)), "X"), ("-.", "P"), ("-", "o"), ("--", "s"))
 )
 _STILL = 1e-9  # relative change of a value that stays
 

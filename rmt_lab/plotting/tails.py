@@ -499,7 +499,7 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
     misfit.set_ylim(0, 1.2 * max(PLAUSIBLE, *(f.scaled_D for f in fits.values())))
     if end:
         misfit.plot(k, end.scaled_D, "s", color=ENDED, markersize=8, zorder=5)
-    style.level(misfit, PLAUSIBLE, "independent power-law values lie below")
+    style.level(misfit, PLAUSIBLE, "independent power laws: below")
     words = f"Below, exponent and misfit without the 0 to {ks[-1]} largest values."
     for ax, label in ((exponent, "exponent α"), (misfit, "misfit D√n")):
         ax.set_ylabel(label, fontsize=style.LABEL)
