@@ -1,6 +1,6 @@
 """Do the verdict on a spectrum and its tests hold what they promise? Simulations where the truth is known.
 
-    python -m benchmarks.inference                 all tables: about three hours on one core, resumable
+    python -m benchmarks.inference                 all tables: two hours on one core, resumable
     python -m benchmarks.inference --minutes 15    as much of it as fits into the time
     python -m benchmarks.inference --report        the tables of what was simulated so far; writes the shipped rates
     python -m benchmarks.inference --quick         some spectra of the small shapes, under 60 s; fails if a bound breaks
@@ -41,7 +41,7 @@ Rng = np.random.Generator
 SHAPES = ((400, 200), (800, 400), (1600, 400), (3072, 768), (768, 768))
 MORE_SHAPES = ((800, 200), (1600, 200))  # for the table of rates
 ALPHAS = (2.0, 2.5, 3.0, 3.5)
-SPECTRA = 12  # per cell and shape: 192 power laws
+SPECTRA = 9  # per cell and shape: 144 power laws
 PER_ROUND = 3  # of each rival in each round
 SEED = 20261128
 CANT = "can't tell"
