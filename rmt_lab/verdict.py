@@ -13,8 +13,10 @@ from scipy.special import expit, logit
 
 from ._arrays import Array
 from ._files import shipped_folder
+from .bulk import fit_bulk
 from .ensembles.spectra import gaussian_spectrum
 from .spectrum import Spectrum, as_spectrum
+from .tails.fingers import FingerFit
 from .tails.power_law import PowerLawFit, fit_power_law
 from .tails.search import Tails
 from .tails.spectral import LEAST_Q, WORDS, tail_test
@@ -24,9 +26,10 @@ _ACCEPTABLE = 0.69  # part of the definition of the evidence; about MISFIT["sear
 _FEWEST = 50  # eigenvalues: the least tail of the test, 10, is a fifth of them
 
 #: The words of a verdict and their rules, in the order in which they are tried.
-RULES = {"noise": "noise_p > 0.01: no tail heavier than those in Gaussian noise of this shape", **WORDS}
+RULES = {"noise": "noise_p > 0.01: no power law heavier than in Gaussian noise of this shape; spikes may be", **WORDS}
 
 _UNSEEN = "the entries were not seen: heavy-tailed entries alone give such a tail; pass shuffled="
+_REACHES = "{} of the {} values of the tail lie beyond the bulk of this layer: the tail reaches into the bulk"
 _ENTRIES = "shuffled entries have a heavy tail, too (noise_p={:.2g}): single weights or uneven scales make it"
 
 
@@ -37,7 +40,7 @@ class Verdict:
     Attributes
     ----------
     verdict : str
-        The first of the words in ``RULES`` whose rule holds.
+        One of the words in ``RULES``.
     verdict_note : str
         Why the word is "can't tell" whatever the p-values are, or "".
     noise_p : float
@@ -49,8 +52,9 @@ class Verdict:
         Exponent of the population and its 95 % interval: :func:`rmt_lab.tails.population_alpha`. The quick mode has no
         interval.
     rate_power_law, rate_rivals : float
-        How often matrices *with* a power law get this word, and how often those without one do (the family that gets it
-        most often), at the nearest simulated shape: :func:`rates`. The word is evidence as far as the two differ.
+        How often matrices *with* a power law get this word without a note, and how often those without one do (all
+        simulated families together, noise apart), at the nearest simulated shape: :func:`rates`. The word is evidence
+        as far as the two differ. Simulated in the full mode, and for clipped tails with ``clip_xmax``.
     """
 
     verdict: str
@@ -72,7 +76,7 @@ class Verdict:
 
 
 def verdict(
-    fit: PowerLawFit,
+    fit: PowerLawFit | FingerFit,
     spectrum: Spectrum,
     shuffled: Spectrum | Callable[[], Spectrum] | None = None,
     n: int = 200,
@@ -81,20 +85,23 @@ def verdict(
 ) -> Verdict:
     """Judge a layer's power law: noise, refuted, can't tell or holds.
 
-    The rules are in ``rmt_lab.verdict.RULES``, in the order in which they are tried. The evidence comes from
+    The rules are in ``rmt_lab.verdict.RULES``. "noise" is tried first; then a note ("can't tell"), "refuted" and
+    "holds" in turn. The evidence comes from
     :func:`noise_p` and :func:`rmt_lab.tails.tail_test`, which are made for eigenvalues. The tests for independent
     values (:func:`rmt_lab.tails.p_value` of a fit, :func:`rmt_lab.tails.compare`) play no part. "holds" is said only
     where the layer's own entries, shuffled, are noise: matrices with heavy-tailed entries, or with very uneven columns,
-    have tails like those of a power-law population, and eigenvalues alone cannot tell them apart.
+    have tails like those of a power-law population, and eigenvalues alone cannot tell them apart. And it is said only
+    where the whole tail lies beyond the bulk that :func:`rmt_lab.fit_bulk` finds: noise with a signal of low rank has a
+    tail of signal and noise together, which is as straight as a power law by accident. The rows of W are taken to be
+    independent; row scales are not told from populations. The word is about one tail, a fifth of the eigenvalues.
 
     Half a second for a layer of 1536 x 576 on one core; some milliseconds with ``quick``.
 
     Parameters
     ----------
-    fit : PowerLawFit
-        To the eigenvalues of ``spectrum``; for a FingerFit, its ``fit``. Fingers that it left out are left out here:
-        the verdict is then about the accepted tail, and ``rate_power_law, rate_rivals`` are those of tails that were
-        clipped.
+    fit : PowerLawFit or FingerFit
+        To the eigenvalues of ``spectrum``. Fingers that it left out are left out here: the verdict is then about the
+        accepted tail, and ``rate_power_law, rate_rivals`` are those of tails that were clipped.
     spectrum : Spectrum
     shuffled : Spectrum, or a function that gives it, optional
         Of the same layer, its entries shuffled. Without it the word is never "holds". A function is called only where
@@ -108,18 +115,20 @@ def verdict(
     Raises
     ------
     ValueError
-        If n is smaller than 20.
+        If n is smaller than 20, or the fit is to other values than the eigenvalues of ``spectrum``.
 
     Examples
     --------
     >>> from rmt_lab.ensembles.spectra import gaussian_spectrum
     >>> noise = gaussian_spectrum(300, 100, rng=0)
     >>> verdict(fit_power_law(noise.eigenvalues), noise).why
-    'noise_p > 0.01: no tail heavier than those in Gaussian noise of this shape'
+    'noise_p > 0.01: no power law heavier than in Gaussian noise of this shape; spikes may be'
     """
     if n < 20:
         raise ValueError(f"n={n}; the test needs at least 20 redraws")
-    p_noise = noise_p(fit, as_spectrum(spectrum))
+    fit = fit.fit if isinstance(fit, FingerFit) else fit
+    scale = _scale(fit.x, as_spectrum(spectrum))
+    p_noise = noise_p(fit, spectrum)
     clipped = len(fit.x) < len(spectrum.nonzero_eigenvalues)
     has_rates = spectrum.rf == 1 and spectrum.N >= LEAST_Q * spectrum.M
     if p_noise > 0.01:
@@ -129,14 +138,31 @@ def verdict(
         return Verdict("can't tell", f"eigenvalues of {spectrum.rf} slices; the test takes one matrix", p_noise)
     if len(fit.x) < _FEWEST:
         return Verdict("can't tell", f"{len(fit.x)} eigenvalues; the test needs {_FEWEST}", p_noise)
+    if fit.x[-1] <= fit.x[-len(fit.x) // 5] * (1 + 1e-9):
+        return Verdict("can't tell", "a fifth of the eigenvalues are equal to the largest", p_noise)
     test = tail_test(fit.x, spectrum.N, n=n, rng=rng, quick=quick)
     word, note = test.word, test.note
+    if spectrum.N < LEAST_Q * spectrum.M and not note:  # zeros do not make a matrix longer
+        word, note = "can't tell", f"Q={spectrum.Q:.3g}: the test has no level below Q={LEAST_Q:g}"
+    if spectrum.stored_rank < 0.9 * spectrum.rank:
+        word, note = "can't tell", f"rank {spectrum.stored_rank} of {spectrum.rank}: the others are rounding"
     if word == "holds":
-        note = _unlike_a_population(shuffled)
+        beyond = int(np.count_nonzero(fit.x > scale * fit_bulk(spectrum).threshold))
+        note = _unlike_a_population(shuffled) if beyond >= test.k else _REACHES.format(beyond, test.k)
         word = "can't tell" if note else word
     shares = (np.nan, np.nan) if note else _shares(word, spectrum.N, len(fit.x), clipped)
     alpha = test.alpha_population, test.alpha_low, test.alpha_high
     return Verdict(word, note, p_noise, test.p_power_law, test.p_lognormal, test.p_truncated, *alpha, *shares)
+
+
+def _scale(x: Array, spectrum: Spectrum) -> float:
+    """1 for eigenvalues of W^T W / N, N for those of W^T W, as in WeightWatcher."""
+    own = spectrum.nonzero_eigenvalues
+    for scale in (1.0, float(spectrum.N)):
+        near = own[np.clip(np.searchsorted(own, x / scale * (1 - 1e-9)), 0, len(own) - 1)]
+        if len(x) <= len(own) and np.allclose(near, x / scale, rtol=1e-8, atol=0):
+            return scale
+    raise ValueError(f"fit is to {len(x)} values that are no eigenvalues of spectrum, {spectrum!r}")
 
 
 def _unlike_a_population(shuffled: Spectrum | Callable[[], Spectrum] | None) -> str:
@@ -163,7 +189,8 @@ def rates(N: int, M: int) -> dict[str, dict[str, float]]:
     Returns
     -------
     dict
-        From family to a dict from word to share; "spectra" is their number, "shape" the shape as N x M.
+        From family to a dict from word to share of its spectra. "can't tell" counts those without a note, "no answer"
+        those with one; "spectra" is their number.
 
     Raises
     ------
@@ -190,10 +217,12 @@ def _rates_table() -> dict[tuple[int, int], dict[str, dict[str, float]]]:
 
 
 def _shares(word: str, N: int, M: int, clipped: bool) -> tuple[float, float]:
-    """How often the word is said with a power law, and at most without one."""
+    """How often the word is said with a power law, and without one in all families but noise together."""
     families = {f: shares for f, shares in rates(N, M).items() if f.startswith("clipped") == clipped}
-    with_one = [shares[word] for f, shares in families.items() if f.endswith("power law")]
-    return with_one[0], max(shares[word] for f, shares in families.items() if not f.endswith("power law"))
+    truth = next(shares for f, shares in families.items() if f.endswith("power law"))
+    rivals = [shares for f, shares in families.items() if not f.endswith(("power law", "noise"))]
+    spectra = [shares["spectra"] for shares in rivals]
+    return truth[word], float(np.average([shares[word] for shares in rivals], weights=spectra))
 
 
 def noise_p(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.inference import check_quickly
+from benchmarks.inference import MIXED, check_quickly
 from rmt_lab.ensembles import gaussian_spectrum, shuffled
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law, fix_fingers, p_value, tail_test
@@ -221,3 +221,59 @@ def test_other_noise_can_be_given_and_slices_are_pooled():
 def test_noise_of_no_spectra():
     with pytest.raises(ValueError, match="at least one spectrum to compare with"):
         noise_p(fit_power_law([1.0, 2.0, 4.0, 5.0]), gaussian_spectrum(4, 4, rng=0), null=[])
+
+
+# --- odd input and impostors -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["noise and low rank, 12 %", "one level and lognormal, 10 %"])
+def test_a_tail_of_noise_and_signal_together_does_not_hold(family):
+    """As straight as a power law by accident: without the look at the bulk, three in four were said to hold."""
+    words, notes = [], 0
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        W = MIXED[family](1600, 400, rng)
+        v = judge(W, quick=True)
+        words.append(v.verdict)
+        notes += "reaches into the bulk" in v.verdict_note
+    assert "holds" not in words
+    assert notes >= 4
+
+
+def test_spikes_of_one_strength_are_noise_with_spikes():
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.normal(size=(n, 30)))[0] for n in (1200, 300))
+    W = rng.normal(size=(1200, 300)) + 10 * 1200**0.5 * U @ V.T
+    v = judge(W)
+    assert v.verdict == "noise"
+    assert "spikes may be" in v.why  # the word is about a power law
+
+
+def test_a_finger_fit_is_taken_and_a_fit_of_something_else_refused(heavy):
+    spectrum = Spectrum.from_matrix(heavy)
+    found = fix_fingers(spectrum, "clip_xmax")
+    assert verdict(found, spectrum, rng=0) == verdict(found.fit, spectrum, rng=0)
+    ours = fit_power_law(spectrum.nonzero_eigenvalues)
+    theirs = fit_power_law(spectrum.nonzero_eigenvalues * spectrum.N)  # WeightWatcher's scale
+    a, b = verdict(ours, spectrum, rng=0), verdict(theirs, spectrum, rng=0)
+    assert (a.verdict, a.p_power_law) == (b.verdict, b.p_power_law)
+    for values in (spectrum.singular_values, np.random.default_rng(0).exponential(size=200), pareto(5000, 2)):
+        with pytest.raises(ValueError, match="fit is to"):
+            verdict(fit_power_law(values), spectrum)
+
+
+def test_ties_and_collapsed_ranks_get_a_note_and_stop_nothing():
+    rng = np.random.default_rng(0)
+    x = np.r_[np.ones(300), np.exp(rng.exponential(size=100) / 1.5)]
+    for quick in (False, True):
+        assert verdict(fit_power_law(x / 1600), Spectrum(np.sqrt(x), 1600, 400), quick=quick).verdict in RULES
+    top = np.sort(np.r_[rng.random(100), np.full(100, 50.0)])
+    assert "equal" in verdict(fit_power_law(top / 800), Spectrum(np.sqrt(top), 800, 200)).why
+    with pytest.raises(ValueError, match="must differ"):
+        tail_test(np.r_[rng.random(300), np.full(100, 5.0)], 1600)
+    low = (rng.normal(size=(800, 60)) @ rng.normal(size=(60, 200))).astype(np.float16)
+    v = judge(low.astype(float), shuffled=None)
+    assert judge(low, shuffled=None).verdict == "can't tell"
+    assert v.verdict in RULES
+    thin = rng.normal(size=(600, 200)) @ rng.normal(size=(200, 600))
+    assert "Q=1" in judge(thin, shuffled=None).why  # zeros do not make it a matrix of Q = 3

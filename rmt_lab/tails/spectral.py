@@ -9,7 +9,7 @@ drawn, and the curvature of their tails is compared with the layer's.
 
 Four steps, each in a function below:
 
-1. ``_Layer.__init__``: the population of the whole layer, a curve with five parameters, is fitted to what is seen by
+1. ``_Layer.__init__``: the population of the whole layer, a curve with a few parameters, is fitted to what is seen by
    solving "the mean redrawn spectrum has the layer's log spacings".
 2. The same fit tells by how much the M - K smaller eigenvalues move the K largest ones, so that the later redraws need
    the K largest only.
@@ -23,6 +23,7 @@ import json
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import combinations_with_replacement
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -42,8 +43,8 @@ STEEPEST = 6.0  # a population exponent above it is no heavy tail: Martin & Maho
 LAWS = ("power_law", "lognormal", "truncated")
 WORDS = {
     "refuted": "p_power_law < 0.1: fewer than one in ten power-law populations gives a tail that bends as much",
-    "can't tell": "neither the power law nor all its rivals are refuted, or the test has no answer here: see note",
-    "holds": "the power law is not refuted; lognormal and truncated populations are (p < 0.05 each)",
+    "can't tell": "neither the power law nor all its rivals are refuted, or the note says why there is no answer",
+    "holds": "the power law is not refuted; lognormal and truncated populations are (p < 0.05 each); no note",
 }
 
 _QUICK_SHARE = 0.2
@@ -439,13 +440,17 @@ def _checked(
     if len(x) > N:
         raise ValueError(f"N={N}; a matrix has at least as many rows as eigenvalues, here {len(x)}")
     x = x[x > _FLOOR * x[0]]
+    if k is not None:
+        k = index(k)
     if k is None:
         if not 0 < share <= 0.4:
             raise ValueError(f"share={share!r}; it lies between 0 and 0.4")
         k = round(share * len(x))
     if not 10 <= k <= 0.4 * len(x) + 0.5:
         raise ValueError(f"k={k} of {len(x)} positive eigenvalues; allowed are 10 to 0.4 of them")
-    return x, N, k
+    if x[0] - x[k] <= 1e-9 * x[0]:
+        raise ValueError(f"eigenvalues={x[0]:.4g} for the {k + 1} largest; they must differ")
+    return x, index(N), k
 
 
 def _no_answer(N: int, M: int, k: int, g: float) -> str:
@@ -556,7 +561,7 @@ class _Layer:
         log_rank, log_at = np.log(np.arange(M) + 0.5), np.log(at + 0.5)
         beyond = log_rank > log_at[-1]
         h = np.cumsum(1 / np.arange(k, 0, -1.0))[::-1]  # expected values of k sorted Exp(1)
-        observed = np.r_[self.m, -np.diff(self.y[at])]
+        observed = np.r_[self.m, np.maximum(-np.diff(self.y[at]), 1e-3 * self.m)]  # equal values have no spacing
         grams = _common_grams(N, M, draws)
 
         def spacings(rows: Array) -> Array:

@@ -99,7 +99,7 @@ def test_population_exponent_where_the_samples_is_off():
         inside += low < 3.0 < high
         centre.append(alpha)
     assert inside >= 8  # 0.4 % of seeds where nine in ten are covered
-    assert np.median(centre) == pytest.approx(3.0, abs=0.5)  # the sample's own exponent is 4 at Q = 1
+    assert np.median(centre) == pytest.approx(3.0, abs=0.6)  # the sample's own exponent is 4 at Q = 1
 
 
 def test_no_word_without_level(power_laws):
