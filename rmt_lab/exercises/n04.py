@@ -188,7 +188,7 @@ def distance(answer: Any) -> str | None:
         "the law may lie above the fraction, too: is the sign taken off?": _distance_signed,
         "the power is the fraction of the law beyond x, and the fraction below x is asked for": _distance_to_sf,
         "that is the mean distance, and the largest is asked for": _distance_mean,
-        "the exponent of the density is alpha; the fraction beyond x has the exponent alpha - 1": _distance_of_densities,
+        "alpha is the density's exponent; that of the fraction beyond x is alpha - 1": _distance_of_densities,
         "the distance is not squared": _distance_squared,
     }
     inputs = [(tails[0], 2.5), (tails[0], 1.6), (tails[1], 4.2), (tails[2], 3.0)]

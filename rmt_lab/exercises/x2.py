@@ -184,7 +184,7 @@ def _pooler(limit: float) -> float:
 @exercise(
     "x2-up-to-six",
     hint="Call alpha_by with the pooler's eigenvalues and another limit.",
-    why="Each limit finds a tail that is just flat enough for it.",
+    why="The search takes the best tail among those that are flat enough, so each limit gives another alpha.",
     wrong=[6, 12.35, 2.97, 3, 4.24, 0, -6, 3.41, 12.96, 100],
     right=lambda: [
         _pooler(6),
