@@ -120,3 +120,10 @@ def test_clip_xmax_differs_from_theirs_only_by_the_counts_they_never_try(model):
         assert mine == their or mine == 1 or (mine, their) == (10, 0), longname
         one_alone += mine == 1
     assert one_alone > 0
+
+
+def test_their_fitter_has_no_limit_at_3():
+    """powerlaw 2 has one, which WeightWatcher's own WWFit does not take over: notebook x2."""
+    table = theirs("minilm")
+    assert (table["alpha"] > 3).sum() == 27
+    assert table["alpha"].max() > 12
