@@ -11,6 +11,7 @@ import numpy as np
 from .. import atlas
 from ..bulk import fit_bulk
 from ..ensembles import NULLS
+from ..ensembles.matrices import Null
 from . import exercise, prediction, question
 from .answers import Array, NotYet, agrees, array, holds, kind, whole
 
@@ -168,10 +169,11 @@ def predict_signs(share: float) -> str:
 
 
 @cache
-def _above(role: str, null: str) -> int:
+def _above(role: str, null: Null) -> int:
     """Eigenvalues of MiniLM's layers of a role above the largest one of the same layer's null, over all blocks."""
     layers = atlas.load("minilm").select(role)
-    return sum(int((x.spectrum.eigenvalues > x.null(null).eigenvalues[-1]).sum()) for x in layers)
+    counts = [int((x.spectrum.eigenvalues > x.null(null).eigenvalues[-1]).sum()) for x in layers]
+    return sum(counts)
 
 
 @exercise(
