@@ -1,8 +1,7 @@
-"""Exercises of notebook 06, the layers of a BERT against noise of their shapes and against their shuffled weights."""
+"""Exercises of notebook 06, the layers of a BERT against noise of their shapes and against three nulls."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -11,106 +10,33 @@ import numpy as np
 
 from .. import atlas
 from ..bulk import fit_bulk
-from . import exercise
-from .answers import Array, NotYet, agrees, array, choice, holds, kind
+from ..ensembles import NULLS
+from ..ensembles.matrices import Null
+from . import exercise, prediction, question
+from .answers import Array, NotYet, agrees, array, holds, kind, whole
 
-_ROLES = ["feed-forward in", "feed-forward out", "query", "key", "value", "attention output"]
+_FEWEST = 20  # eigenvalues of a layer that can be told from noise
 
 
-@exercise(
+@prediction(
     "06-predict-zero",
-    hint="Where is the lower edge of the Marchenko-Pastur law, (1 - 1/sqrt(Q))^2, for each of the two shapes?",
-    why="The lower edge is at zero for Q = 1 alone; at Q = 4 it is half of sigma sqrt(N).",
-    wrong=["feed-forward in", "both", "neither", "key"],
+    options=["query", "feed-forward in", "both", "neither"],
+    why="The lower edge of the singular values is sigma (sqrt(N) - sqrt(M)). It is 0 for a square matrix only.",
 )
-def predict_zero(answer: Any) -> str | None:
-    """Prediction: the shape whose noise has singular values down to zero."""
-    answer = choice(answer, ["query", "feed-forward in", "both", "neither"])
-    if answer == "both":
-        return "one of the two shapes has rows to spare, and they keep every direction alive"
-    if answer == "neither":
-        return "one of the two laws has its lower edge at zero"
-    return None if answer == "query" else "that shape has four rows for every column: no direction is lost by chance"
+def predict_zero(found: str) -> str:
+    """The shape whose noise has singular values below a hundredth of the largest."""
+    return "both" if " and " in found else found or "neither"
 
 
-def _noise_edges(N: int, M: int, sigma: float) -> tuple[float, float]:
-    return sigma * (math.sqrt(N) - math.sqrt(M)), sigma * (math.sqrt(N) + math.sqrt(M))
-
-
-def _eigenvalue_edges(N: int, M: int, sigma: float) -> tuple[float, float]:
-    low, high = _noise_edges(N, M, sigma)
-    return low**2 / N, high**2 / N
-
-
-def _without_N(N: int, M: int, sigma: float) -> tuple[float, float]:
-    low, high = _noise_edges(N, M, sigma)
-    return low / math.sqrt(N), high / math.sqrt(N)
-
-
-@exercise(
-    "06-noise-edges",
-    hint="An eigenvalue of W'W / N is a singular value, squared, over N. The edges of the eigenvalues are "
-    "sigma^2 (1 -+ 1/sqrt(Q))^2 with Q = N/M.",
-    why="The edges of a singular value are a sum and a difference of two square roots, one a side of the matrix: long "
-    "matrices have narrow hills.",
-    wrong=[_eigenvalue_edges, _without_N, lambda N, M, sigma: _noise_edges(N, M, sigma)[::-1], lambda N, M, sigma: 2.0],
+question(
+    "06-same-shape",
+    "What the share of the strongest tenth says about two roles",
+    points=[
+        "the two roles have different shapes",
+        "noise of the square shape already has the larger share",
+        "each role is compared with noise of its own shape",
+    ],
 )
-def noise_edges(answer: Any) -> str | None:
-    """A function for the edges of the singular values of noise."""
-    return agrees(
-        answer,
-        _noise_edges,
-        [(384, 384, 1.0), (1536, 384, 0.05), (1000, 10, 3.0)],
-        mistakes={
-            "these are the edges of the eigenvalues of W'W / N, and those of the singular values of W are asked for": (
-                _eigenvalue_edges
-            ),
-            "these are the edges of W / sqrt(N), and those of W itself are asked for": _without_N,
-        },
-    )
-
-
-@exercise(
-    "06-shuffle-survivor",
-    hint="Sum rand_num_spikes over the rows of details of each of the six roles that stand in every block.",
-    why="Some of these matrices have an entry or two so large that they make an outlier wherever they stand: "
-    "what survives a shuffle is the size of single weights.",
-    wrong=["query", "key", "value", "feed-forward in", "attention output", "position embedding"],
-)
-def shuffle_survivor(answer: Any) -> str | None:
-    """The role that keeps the most eigenvalues beyond the edge when shuffled."""
-    answer = choice(answer, _ROLES)
-    kept = {role: sum(_survivors(role)) for role in _ROLES}
-    if answer == max(kept, key=kept.__getitem__):
-        return None
-    return f"{answer!r} keeps {kept[answer]} over all blocks, and another role keeps more"
-
-
-@cache
-def _survivors(role: str) -> tuple[int, ...]:
-    """Eigenvalues of each shuffled layer of MiniLM beyond its edge."""
-    nulls = (layer.shuffled for layer in atlas.load("minilm").select(role))
-    return tuple(fit_bulk(null).num_spikes for null in nulls if null)
-
-
-@exercise(
-    "06-untrained-layer",
-    hint="Which row of details has no eigenvalue beyond the edge of its noise, and hardly changes when shuffled?",
-    why="None of its eigenvalues lies beyond the edge, its bulk follows the law to within chance, and shuffling "
-    "leaves it as it is.",
-    wrong=["block 5 attention output", "token-type embedding", "block 0 query", "block 9 query", 39],
-)
-def untrained_layer(answer: Any) -> str | None:
-    """The layer of MiniLM that is pure noise."""
-    if not isinstance(answer, str):
-        raise NotYet(f"the answer is {kind(answer)}, and the name of a layer is asked for, with its quotes")
-    found = next((layer for layer in atlas.load("minilm") if layer.name == answer.strip().lower()), None)
-    if found is None:
-        return f"MiniLM has no layer of the name {answer[:40]!r}; the names stand in the table's column name"
-    if found.spectrum.M < 20:
-        return f"{found.name!r} has {found.spectrum.M} eigenvalues, too few to tell anything from noise"
-    spikes = fit_bulk(found.spectrum).num_spikes
-    return f"{spikes} eigenvalues of {found.name!r} lie beyond the edge of its noise" if spikes else None
 
 
 def _shuffled_in_place(W: Array, rng: np.random.Generator) -> Array:
@@ -129,8 +55,8 @@ def _swapped(row: Array, rng: np.random.Generator) -> Array:
     "06-row-null",
     hint="numpy's Generator has three methods for this: shuffle, permutation and permuted. One of them treats "
     "every row by itself when it is told the axis.",
-    why="Rows keep their sizes and lose all else. The independent matrix of this section keeps what it had beyond "
-    "the edge, so a full shuffle destroys more than correlations.",
+    why="Rows keep their sizes and lose all else. The matrix with uneven rows keeps what it had beyond the noise, so a "
+    "full shuffle destroys more than correlation.",
     wrong=[
         lambda W, rng: rng.permutation(W.ravel()).reshape(W.shape),
         lambda W, rng: rng.permutation(W, axis=1),
@@ -229,4 +155,156 @@ def _is_mixed(places: Array) -> bool:
         int((places == own).sum()) <= rows + 6 * rows**0.5 + 3
         and neighbours <= 2 * rows + 6 * (2 * rows) ** 0.5 + 3
         and abs(trend) < 5 / (rows * n) ** 0.5
+    )
+
+
+@prediction(
+    "06-predict-signs",
+    options=["none", "fewer than half", "more than half"],
+    why="Rows and columns of unequal size are enough for some of them. The others need correlation, or small blocks.",
+)
+def predict_signs(share: float) -> str:
+    """The queries' eigenvalues beyond noise that are left under random signs."""
+    return "none" if share == 0 else "fewer than half" if share < 0.5 else "more than half"
+
+
+@cache
+def _above(role: str, null: Null) -> int:
+    """Eigenvalues of MiniLM's layers of a role above the largest one of the same layer's null, over all blocks."""
+    layers = atlas.load("minilm").select(role)
+    counts = [int((x.spectrum.eigenvalues > x.null(null).eigenvalues[-1]).sum()) for x in layers]
+    return sum(counts)
+
+
+@exercise(
+    "06-above-signs",
+    hint='For each query layer: its own layer.null("signs").eigenvalues[-1] is the bound. Count the eigenvalues of '
+    "layer.spectrum above it, and sum over the blocks.",
+    why="These eigenvalues are larger than anything that the sizes of the weights explain by themselves.",
+    wrong=[118, 21, 118 - 21, 131, 92, 69, 81, 125, 45, 0, 0.8, 6, "many"],
+    right=[[95], 95.0, np.int64(95), np.array([95]), np.array(95.0), (95,)],
+)
+def above_signs(answer: Any) -> str | None:
+    """How many eigenvalues of the queries exceed the largest one under random signs."""
+    n = whole(answer)
+    if n == _above("query", "signs"):
+        return None
+    if n in {_above("query", null) for null in NULLS if null != "signs"}:
+        return "that is the count above the largest eigenvalue of another null"
+    beyond = sum(fit_bulk(x.spectrum).num_spikes_first for x in atlas.load("minilm").select("query"))
+    left = sum(fit_bulk(x.null("signs")).num_spikes_first for x in atlas.load("minilm").select("query"))
+    if n == beyond:
+        return "these lie beyond noise, and those above the null with random signs are asked for"
+    if n in (left, beyond - left):
+        return "no difference of counts is asked for: compare each eigenvalue of a layer with the largest of its null"
+    return f"{n} is too {'large' if n > _above('query', 'signs') else 'small'}"
+
+
+question(
+    "06-may-be-said",
+    "What may be said about feed-forward out, and on which evidence",
+    points=[
+        "many eigenvalues lie beyond noise of the same shape and variance",
+        "hardly any lie above the largest one under random signs",
+        "so the sizes of rows, columns and entries are enough for most of the tail",
+        "correlation is claimed for the few above it only, or not at all",
+    ],
+)
+
+
+@exercise(
+    "06-untrained-layer",
+    hint="Which row of details has no eigenvalue beyond the noise, and an empty bulk_note?",
+    why="None of its eigenvalues lies beyond the edge, and its bulk follows the Marchenko-Pastur law.",
+    wrong=[
+        "block 5 attention output",
+        "block 5 value",
+        "block 0 query",
+        "block 3 key",
+        "position embedding",
+        "embedding",
+        "token-type embedding",
+        "block 9 query",
+        "attention output",
+        "noise",
+        4,
+    ],
+    right=["Pooler", " pooler ", ["pooler"], np.str_("POOLER"), np.array(["pooler"], dtype=object), "pooler.dense"],
+)
+def untrained_layer(answer: Any) -> str | None:
+    """The layer of MiniLM that is pure noise."""
+    while isinstance(answer, list | tuple | np.ndarray) and np.size(answer) == 1:
+        answer = answer[0]
+    if not isinstance(answer, str):
+        raise NotYet(f"the answer is {kind(answer)}, and the name of a layer is asked for, with its quotes")
+    names = answer.strip().lower()
+    found = next((x for x in atlas.load("minilm") if names in (x.name.lower(), x.longname.lower())), None)
+    if found is None:
+        return f"MiniLM has no layer of the name {answer[:40]!r}; the names stand in the table's column name"
+    if found.spectrum.M < _FEWEST:
+        return f"{found.name!r} has {found.spectrum.M} eigenvalues, too few to tell anything from noise"
+    beyond = fit_bulk(found.spectrum).num_spikes_first
+    return f"{beyond} eigenvalues of {found.name!r} lie beyond noise of its variance" if beyond else None
+
+
+def _split(c_attn: Array) -> Array:
+    return np.stack(np.split(np.asarray(c_attn), 3, axis=1))
+
+
+def _folded(c_attn: Array) -> Array:
+    d = len(c_attn)
+    return np.asarray(c_attn).reshape(3, d, d)
+
+
+def _interleaved(c_attn: Array) -> Array:
+    return np.stack([c_attn[:, i::3] for i in range(3)])
+
+
+def _transposed(c_attn: Array) -> Array:
+    return _split(c_attn).transpose(0, 2, 1)
+
+
+def _slices(c_attn: Array) -> list[Array]:
+    return [c_attn[:, i * len(c_attn) : (i + 1) * len(c_attn)] for i in range(3)]
+
+
+_FUSED = [np.random.default_rng(9).normal(size=(d, 3 * d)).round(3) for d in (2, 6)]
+
+
+@exercise(
+    "06-split",
+    hint="The matrix is stored input x output: each of the three has all the rows, and its own third of the columns.",
+    why="Three square matrices, each with noise of its own shape and variance.",
+    wrong=[
+        _folded,
+        _interleaved,
+        _transposed,
+        lambda c_attn: np.split(c_attn, 3),
+        lambda c_attn: np.split(c_attn, 3, axis=1)[::-1],
+        lambda c_attn: np.split(c_attn, 3, axis=1)[0],
+        lambda c_attn: _split(c_attn)[:2],
+        lambda c_attn: c_attn.T.reshape(3, len(c_attn), len(c_attn)),
+        lambda c_attn: [c_attn[:, : len(c_attn)]] * 3,
+        lambda c_attn: np.hsplit(c_attn, 2),
+        lambda c_attn: c_attn,
+    ],
+    right=[
+        _split,
+        _slices,
+        lambda c_attn: tuple(np.hsplit(c_attn, 3)),
+        lambda fused: fused.reshape(len(fused), 3, len(fused)).swapaxes(0, 1),
+        lambda c_attn: [part.tolist() for part in _slices(c_attn)],
+    ],
+)
+def split(answer: Any) -> str | None:
+    """A function that takes a fused attention matrix apart."""
+    return agrees(
+        answer,
+        _split,
+        [(c_attn,) for c_attn in _FUSED],
+        mistakes={
+            "reshape reads row by row, and so cuts every row in three": _folded,
+            "every third column goes to the same part, and the three stand next to each other": _interleaved,
+            "the parts are right, and each of them is transposed": _transposed,
+        },
     )
