@@ -26,8 +26,8 @@ from .spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum, largest_e
 from .students import Student, train_student
 
 __all__ = [
-    "Student",
     "NULLS",
+    "Student",
     "ar1",
     "correlated",
     "dyson",

@@ -288,7 +288,11 @@ def schedule(answer: Any) -> str | None:
     return agrees(answer, _share, inputs, mistakes=mistakes)
 
 
-@prediction("08-layers", options=None, why="The loss falls as soon as directions work together, long before most of them stand out.")
+@prediction(
+    "08-layers",
+    options=None,
+    why="The loss falls as soon as directions work together, long before most of them stand out.",
+)
 def layers(count: int) -> int:
     """Matrices with a value beyond noise when the loss has fallen half of its way"""
     return count

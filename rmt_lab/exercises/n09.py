@@ -185,7 +185,10 @@ _BY_N = _with_error(lambda a, b: np.std(a, ddof=1) / len(a) + np.std(b, ddof=1) 
         _difference,
         lambda a, b: tuple(_difference(a, b)),
         lambda a, b: list(_difference(a, b)),
-        lambda a, b: (sum(a) / len(a) - sum(b) / len(b), np.hypot(*(np.std(x, ddof=1) / len(x) ** 0.5 for x in (a, b)))),
+        lambda a, b: (
+            sum(a) / len(a) - sum(b) / len(b),
+            np.hypot(*(np.std(x, ddof=1) / len(x) ** 0.5 for x in (a, b))),
+        ),
         lambda a, b: (np.mean(a) - np.mean(b), np.sqrt(np.cov(a) / len(a) + np.cov(b) / len(b))),
         lambda a, b: (np.mean(a) - np.mean(b), (np.var(a) / (len(a) - 1) + np.var(b) / (len(b) - 1)) ** 0.5),
     ],
@@ -276,7 +279,7 @@ def _searched(d: float, sd: float) -> int:
 )
 def runs(answer: Any) -> str | None:
     """A function for the number of runs per setting that a difference needs."""
-    inputs = [(0.3, 0.4), (0.06, 0.1), (0.5, 0.3), (0.02, 0.07), (0.25, 1.1)]
+    inputs = [(0.3, 0.4), (0.06, 0.1), (0.5, 0.3), (0.02, 0.075), (0.25, 1.1)]
     mistakes = {
         "both settings are uncertain, and so the variance of a difference is 2 sd^2 / n": _one_group,
         "that is one standard error, and two are asked for": _one_error,
