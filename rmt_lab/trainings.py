@@ -67,6 +67,29 @@ class Training:
             raise ValueError(f"step={step!r}; {self.name} was recorded at {', '.join(map(str, self.steps))}")
         return self._models[self.steps.index(step)]
 
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of the update after ``step`` updates: a warm-up times a cosine down to a tenth.
+
+        lr min(1, (step + 1) / warmup) (0.55 + 0.45 cos(pi step / steps)), with lr, warmup and steps from
+        ``record["run"]``. Runs with another number of steps have another rate at the same step. At the
+        last step it is the end of the curve, with which no update was made.
+
+        Raises
+        ------
+        ValueError
+            If the step lies before the training or after it.
+
+        Examples
+        --------
+        >>> f"{load('much').learning_rate(2400):.5f}, {load('small_batch').learning_rate(2400):.5f}"
+        '0.00010, 0.00087'
+        """
+        run = self.record["run"]
+        if not 0 <= step <= run["steps"]:
+            raise ValueError(f"step={step!r}; {self.name} has the steps 0 to {run['steps']}")
+        warm = min(1.0, (step + 1) / run["warmup"])
+        return float(run["lr"] * warm * (0.55 + 0.45 * np.cos(np.pi * step / run["steps"])))
+
     def __repr__(self) -> str:
         return f"Training({self.name!r}: steps 0 .. {self.steps[-1]}, {len(self.steps)} of them recorded)"
 

@@ -230,3 +230,18 @@ def test_the_script_records_what_torch_has(folder, monkeypatch, capsys):
         rtol=1e-3,
     )
     assert "tiny" in capsys.readouterr().out
+
+
+def test_the_learning_rate_is_that_of_the_script(little):
+    """A warm-up of 100 steps, then a cosine that ends at a tenth; and runs of other lengths differ at the same step."""
+    script = (Path(__file__).parents[1] / "scripts" / "train_tiny_gpt.py").read_text(encoding="utf-8")
+    assert "lr = run.lr * warm * (0.55 + 0.45 * np.cos(np.pi * step / run.steps))" in script
+    assert "warm = min(1.0, (step + 1) / run.warmup)" in script
+    assert little.learning_rate(0) == pytest.approx(1e-5)
+    assert little.learning_rate(49) == pytest.approx(5e-4, rel=1e-2)
+    assert little.learning_rate(1200) == pytest.approx(5.5e-4)
+    assert little.learning_rate(2400) == pytest.approx(1e-4)
+    assert trainings.load("small_batch").learning_rate(2400) > 8 * little.learning_rate(2400)
+    for step in (-1, 2401):
+        with pytest.raises(ValueError, match=f"step={step}; little has the steps 0 to 2400"):
+            little.learning_rate(step)

@@ -23,9 +23,11 @@ from .matrices import (
     uniform,
 )
 from .spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum, largest_eigenvalues, matched_noise
+from .students import Student, train_student
 
 __all__ = [
     "NULLS",
+    "Student",
     "ar1",
     "correlated",
     "dyson",
@@ -49,5 +51,6 @@ __all__ = [
     "signs",
     "sparse",
     "student_t",
+    "train_student",
     "uniform",
 ]
