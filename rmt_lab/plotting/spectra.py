@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEVEL = 0.01  # of the threshold that is drawn, as in fit_bulk
-_FEW_SPIKES = 10  # more are hardly single signals, and are called values beyond the edge
 
 
 def plot_spectrum(
@@ -92,8 +91,7 @@ def _over_noise(
             f"threshold {noise.threshold:.3g}": noise.threshold
         }
         if len(spikes):
-            few = len(spikes) <= _FEW_SPIKES
-            style.outliers(ax, spikes, count(len(spikes), "spike") if few else f"{len(spikes)} beyond the edge")
+            style.outliers(ax, spikes, count(len(spikes), "spike"))
         seen = _above(noise, total, noun)
         if 2 * len(spikes) > total and not isinstance(bulk, MarchenkoPastur):
             seen += ": there is no noise bulk"
@@ -118,7 +116,7 @@ def _above(noise: Noise, total: int, noun: str) -> str:
     n = len(noise.spikes)
     if n == 0:
         return f"no {noun} stands above the noise edge"
-    if n <= _FEW_SPIKES:
+    if n <= 10:
         return f"{count(n, 'spike')} stand{'s' * (n == 1)} above the noise edge"
     return f"{n} of {total} {noun}s stand above the noise edge"
 
