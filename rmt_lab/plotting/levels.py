@@ -39,7 +39,7 @@ def plot_spacings(s: npt.ArrayLike, ax: Axes | None = None) -> Axes:
     """
     ax, s = style.new_axes(ax), np.asarray(s, dtype=np.float64)
     high = max(3.5, float(np.quantile(s, 0.995)))
-    edges = style.bin_edges(s[s <= high], 0.0, high)
+    edges = style.bin_edges(s[s <= high], 0.0, high, width=style.free_width)
     heights, x = style.density(s, edges, len(s)), np.linspace(0, high, 200)
     style.bars(ax, heights, edges, label=f"{len(s)} spacings")
     ax.plot(x, SpacingLaw(1).pdf(x), color=style.NOISE, linewidth=2.5, label="Wigner's surmise")

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
-# without sliders; with one; with one over the atlas, and the longest
+# with a slider each; the last over the atlas, and the longest
 @pytest.mark.parametrize("name", ["00_start_here.ipynb", "01_the_law_of_noise.ipynb", "06_bert_against_noise.ipynb"])
 def test_run_all_ends_without_an_error(name, tmp_path):
     cells = copy_cleared(NOTEBOOKS / name, tmp_path)

@@ -4,6 +4,7 @@ For the solutions: test_execution.py. For predictions and written answers: test_
 """
 
 import re
+from dataclasses import replace
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -111,8 +112,8 @@ def bare(answer):
 
 def test_few_exercises_are_multiple_choice():
     choices = [name for name in NAMES if find(name, Exercise).is_choice]
-    assert "00-one-large-weight" in choices
-    assert "01-four-times" not in choices
+    assert "00-share-beyond" not in choices
+    assert replace(find("00-share-beyond", Exercise), judge=lambda answer: answers.choice(answer, ["yes"])).is_choice
     assert len(choices) <= MOST_CHOICES * len(NAMES), choices
 
 
@@ -189,8 +190,8 @@ def test_every_exercise_has_a_title_a_hint_and_a_reason(name):
 
 
 def test_unknown_names_are_answered_with_close_ones():
-    with pytest.raises(ValueError, match="did you mean '00-predict-largest'"):
-        check("00-predict-larger", 1)
+    with pytest.raises(ValueError, match="did you mean '00-share-beyond'"):
+        check("00-share-behind", 1)
     with pytest.raises(ValueError, match="no such exercise; did you mean"):
         check("nothing of the kind", 1)
     with pytest.raises(ValueError, match="there are some in 00"):
@@ -206,7 +207,7 @@ def test_unknown_names_are_answered_with_close_ones():
 
 
 def test_an_exercise_is_registered_once_under_a_proper_name():
-    for name in ("00-predict-largest", "two", "2-x", "02-Upper", "x12-y"):
+    for name in ("00-share-beyond", "two", "2-x", "02-Upper", "x12-y"):
         with pytest.raises(ValueError, match="is taken" if name in NAMES else "NN-slug"):
             exercises.exercise(name, "", "", [])
         with pytest.raises(ValueError, match="is taken" if name in NAMES else "NN-slug"):
@@ -216,15 +217,15 @@ def test_an_exercise_is_registered_once_under_a_proper_name():
 def test_progress_follows_the_session():
     assert repr(progress("00")).startswith("Notebook 00: 0 of ")
     assert "solved</td>" not in progress("00")._repr_html_()
-    check("00-predict-largest", "larger")
+    check("00-share-beyond", 25 / 384)
     assert repr(progress("00")).startswith("Notebook 00: 1 of ")
-    assert "[x] 00-predict-largest" in repr(progress("00"))
-    check("00-predict-largest", "smaller")  # trying on does not undo it
+    assert "[x] 00-share-beyond" in repr(progress("00"))
+    check("00-share-beyond", 0.5)  # trying on does not undo it
     assert "&#10003; solved" in progress("00")._repr_html_()
 
 
 def test_feedback_tells_by_words_and_marks_besides_colour():
-    right, wrong, none = (check("00-predict-largest", a) for a in ("larger", "<small>", ...))
+    right, wrong, none = (check("00-share-beyond", a) for a in (25 / 384, "<small>", ...))
     assert "&#10003; Right:" in right._repr_html_()
     assert "&#9675; Not yet:" in wrong._repr_html_()
     assert "<small>" not in wrong._repr_html_()
