@@ -138,8 +138,6 @@ def verdict(
         return Verdict("can't tell", f"eigenvalues of {spectrum.rf} slices; the test takes one matrix", p_noise)
     if len(fit.x) < _FEWEST:
         return Verdict("can't tell", f"{len(fit.x)} eigenvalues; the test needs {_FEWEST}", p_noise)
-    if fit.x[-1] <= fit.x[-len(fit.x) // 5] * (1 + 1e-9):
-        return Verdict("can't tell", "a fifth of the eigenvalues are equal to the largest", p_noise)
     test = tail_test(fit.x, spectrum.N, n=n, rng=rng, quick=quick)
     word, note = test.word, test.note
     if spectrum.N < LEAST_Q * spectrum.M and not note:  # zeros do not make a matrix longer

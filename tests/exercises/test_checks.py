@@ -24,7 +24,7 @@ matplotlib.use("Agg")
 NUMBERS = [path.name[:2] for path in NOTEBOOKS]
 NAMES = [name for number in NUMBERS for name in names(number)]
 FEWEST = {True: (1, 0), False: (10, 5)}  # wrong and right answers of an exercise; True: the notebook is unfinished
-MOST_CHOICES = 28 / 57  # TODO of the second edition: 1/4 when every notebook is finished
+MOST_CHOICES = 1 / 4
 UNREADABLE = "cannot be read as an answer"
 NONSENSE = [
     None, ..., True, "", "nonsense", b"x", [], {}, set(), object(), int, np.nan, -np.inf, -1e9, 1j, [..., 1],
