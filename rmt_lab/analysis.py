@@ -22,7 +22,7 @@ from .ensembles.matrices import NULLS, Null, null_matrix
 from .spectrum import Spectrum
 from .tails import fingers
 from .tails.fingers import FingerFit, Rule, check_finger_options
-from .verdict import RULES, Verdict, false_discovery_rate
+from .verdict import Verdict, false_discovery_rate
 from .verdict import verdict as judge
 from .weights.read import iter_weights, select_layers
 
@@ -170,7 +170,8 @@ def analyze(
     verdict : bool or "quick"
         Also judge each power law in a ``verdict`` of one word (:data:`rmt_lab.verdict.RULES`), with its evidence: the
         attributes of :class:`rmt_lab.verdict.Verdict`, made for eigenvalues. ``verdict_q`` is ``p_power_law`` after
-        :func:`rmt_lab.verdict.false_discovery_rate` over the layers that the test has an answer for. Of a layer that
+        :func:`rmt_lab.verdict.false_discovery_rate` over the layers that the test has an answer for
+        (with redraws a p-value is at least 1/201, so that many layers must be refuted before a q is small). Of a layer that
         lost fingers, the tail without them is judged. Half a second a layer of 1536 x 576; "quick", from shipped
         tables, some milliseconds, and no interval. "holds" is said only where there are entries to shuffle.
     layers : iterable of int or str, optional
@@ -232,8 +233,7 @@ def analyze(
     columns = [*_LOOK, *_FIT, *_NORM, *_BULK, *asked, *_END]
     details = pd.DataFrame(rows, columns=columns)
     if options.verdict:
-        answered = details["verdict"].isin(RULES.keys() - {"noise"}) & (details["verdict_note"] == "")
-        details["verdict_q"] = false_discovery_rate(details["p_power_law"].where(answered).to_numpy(dtype=float))
+        details["verdict_q"] = false_discovery_rate(details["p_power_law"].to_numpy(dtype=float))
     details["block"] = details["block"].astype("Int64")
     for column in (
         "N",

@@ -47,7 +47,7 @@ class Verdict:
         How often noise passes for a power law as heavy: :func:`noise_p`.
     p_power_law, p_lognormal, p_truncated : float
         How often such populations give a tail with this bend: :func:`rmt_lab.tails.tail_test`. NaN where not tried, as
-        for noise.
+        for noise, and where the test has no answer.
     alpha_population, alpha_population_low, alpha_population_high : float
         Exponent of the population and its 95 % interval: :func:`rmt_lab.tails.population_alpha`. The quick mode has no
         interval.
@@ -140,17 +140,18 @@ def verdict(
         return Verdict("can't tell", f"{len(fit.x)} eigenvalues; the test needs {_FEWEST}", p_noise)
     test = tail_test(fit.x, spectrum.N, n=n, rng=rng, quick=quick)
     word, note = test.word, test.note
-    if spectrum.N < LEAST_Q * spectrum.M and not note:  # zeros do not make a matrix longer
+    if spectrum.N < LEAST_Q * spectrum.M:  # zeros do not make a matrix longer
         word, note = "can't tell", f"Q={spectrum.Q:.3g}: the test has no level below Q={LEAST_Q:g}"
     if spectrum.stored_rank < 0.9 * spectrum.rank:
         word, note = "can't tell", f"rank {spectrum.stored_rank} of {spectrum.rank}: the others are rounding"
+    p_values = (np.nan,) * 3 if note else (test.p_power_law, test.p_lognormal, test.p_truncated)
     if word == "holds":
         beyond = int(np.count_nonzero(fit.x > scale * fit_bulk(spectrum).threshold))
         note = _unlike_a_population(shuffled) if beyond >= test.k else _REACHES.format(beyond, test.k)
         word = "can't tell" if note else word
     shares = (np.nan, np.nan) if note else _shares(word, spectrum.N, len(fit.x), clipped)
     alpha = test.alpha_population, test.alpha_low, test.alpha_high
-    return Verdict(word, note, p_noise, test.p_power_law, test.p_lognormal, test.p_truncated, *alpha, *shares)
+    return Verdict(word, note, p_noise, *p_values, *alpha, *shares)
 
 
 def _scale(x: Array, spectrum: Spectrum) -> float:

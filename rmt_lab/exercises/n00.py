@@ -83,8 +83,8 @@ def same_noise(answer: Any) -> str | None:
         ),
     }
     together = {
-        "two generators give the same matrix: are the numbers drawn from rng?": lambda results: not np.array_equal(
-            results[0], results[1]
+        "two generators give the same matrix: are the numbers drawn from rng?": lambda results: (
+            not np.array_equal(results[0], results[1])
         ),
         "equal generators give different matrices: are the numbers drawn from rng?": lambda results: np.array_equal(
             results[0], results[-1]
