@@ -171,8 +171,8 @@ def analyze(
         Also judge each power law in a ``verdict`` of one word (:data:`rmt_lab.verdict.RULES`), with its evidence: the
         attributes of :class:`rmt_lab.verdict.Verdict`, made for eigenvalues. ``verdict_q`` is ``p_power_law`` after
         :func:`rmt_lab.verdict.false_discovery_rate` over the layers that the test has an answer for
-        (with redraws a p-value is at least 1/201, so that many layers must be refuted before a q is small). Of a layer that
-        lost fingers, the tail without them is judged. Half a second a layer of 1536 x 576; "quick", from shipped
+        (with redraws a p-value is at least 1/201, so that many layers must be refuted before a q is small). Of a layer
+        that lost fingers, the tail without them is judged. Half a second a layer of 1536 x 576; "quick", from shipped
         tables, some milliseconds, and no interval. "holds" is said only where there are entries to shuffle.
     layers : iterable of int or str, optional
         Only these layers: ids, names, roles or parts of long names.
