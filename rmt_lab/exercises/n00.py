@@ -26,7 +26,7 @@ def largest(ratio: float) -> float:
 
 
 def _other(seed: int = 1) -> np.random.Generator:
-    """A generator that is not the one given."""
+    """A generator of its own."""
     return np.random.default_rng(seed)
 
 
@@ -43,7 +43,7 @@ def _other(seed: int = 1) -> np.random.Generator:
         lambda W, rng: rng.normal(W.std(), W.std(), W.shape),
         lambda W, rng: rng.uniform(-1, 1, W.shape) * 3**0.5 * W.std(),
         lambda W, rng: rng.choice([-1, 1], W.shape) * W.std(),
-        lambda W, rng: rng.permutation(W.ravel()).reshape(W.shape),
+        lambda W, rng: shuffled(W, rng),
         lambda W, rng: np.abs(rng.normal(0, W.std(), W.shape)),
         lambda W, rng: np.sort(rng.normal(0, W.std(), W.shape), axis=1),
         lambda W, rng: np.outer(np.ones(len(W)), rng.normal(0, W.std(), W.shape[1])),
@@ -58,7 +58,7 @@ def _other(seed: int = 1) -> np.random.Generator:
     right=[
         lambda W, rng: rng.normal(0, W.std(), W.shape),
         lambda W, rng: rng.standard_normal(W.shape) * np.sqrt(np.mean(W**2)),
-        lambda W, rng: gaussian(*W.shape, sigma=W.std(), rng=rng),
+        lambda W, rng: gaussian(len(W), len(W.T), W.std(), rng),
         lambda W, rng: [[rng.normal() * W.std() for _ in row] for row in W],
         lambda W, rng: rng.normal(size=W.T.shape).T * np.linalg.norm(W) / W.size**0.5,
         lambda W, rng: rng.normal(0, W.std(ddof=1), W.shape).astype(np.float32),
@@ -72,15 +72,11 @@ def same_noise(answer: Any) -> str | None:
     inputs = [(W, _other(seed)) for W in matrices for seed in (3, 4)]
     properties = {
         "the result does not have the shape of W": lambda args, result: np.shape(result) == args[0].shape,
-        "the entries are not centred: their mean is too far from 0": lambda args, result: _is_centred(*args, result),
-        "the variance of the result is not that of W": lambda args, result: _has_variance(*args, result),
-        "the result still knows the entries of W": lambda args, result: _is_new(*args, result),
-        "the entries are not Gaussian: their histogram is too flat or too wide": lambda args, result: _is_normal(
-            array(result)
-        ),
-        "the entries are not independent: the spectrum is not that of noise": lambda args, result: _is_noise(
-            array(result)
-        ),
+        "the entries are not centred: their mean is too far from 0": _is_centred,
+        "the variance of the result is not that of W": _has_variance,
+        "the result still knows the entries of W": _is_new,
+        "the entries are not Gaussian: their histogram is too flat or too wide": _is_normal,
+        "the entries are not independent: the spectrum is not that of noise": _is_noise,
     }
     together = {
         "two generators give the same matrix: are the numbers drawn from rng?": lambda results: (
@@ -97,29 +93,32 @@ def _of_norm(W: Array, norm: Any) -> Array:
     return W * (norm / np.linalg.norm(W))
 
 
-def _is_centred(W: Array, rng: Any, result: Any) -> bool:
+def _is_centred(args: tuple[Any, ...], result: Any) -> bool:
+    W = args[0]
     return bool(abs(array(result).mean()) < 6 * W.std() / W.size**0.5)
 
 
-def _has_variance(W: Array, rng: Any, result: Any) -> bool:
+def _has_variance(args: tuple[Any, ...], result: Any) -> bool:
     """Within six standard errors of a normal sample."""
+    W = args[0]
     return close(array(result).std(), W.std(), rtol=6 / (2 * W.size) ** 0.5)
 
 
-def _is_new(W: Array, rng: Any, result: Any) -> bool:
-    x = array(result)
+def _is_new(args: tuple[Any, ...], result: Any) -> bool:
+    W, x = args[0], array(result)
     return not np.isin(x, W).any() and abs(np.corrcoef(x.ravel(), W.ravel())[0, 1]) < 6 / W.size**0.5
 
 
-def _is_normal(x: Array) -> bool:
+def _is_normal(args: tuple[Any, ...], result: Any) -> bool:
     """By the fourth moment, within six standard errors."""
+    x = array(result)
     z = (x - x.mean()) / x.std()
     return bool(abs(np.mean(z**4) - 3) < 6 * (24 / x.size) ** 0.5)
 
 
-def _is_noise(x: Array) -> bool:
+def _is_noise(args: tuple[Any, ...], result: Any) -> bool:
     """By the distribution of the eigenvalues: noise strays by about 1/M."""
-    s = Spectrum.from_matrix(x)
+    s = Spectrum.from_matrix(array(result))
     law = MarchenkoPastur(s.Q, s.entry_std)
     steps = (np.arange(s.M) + 0.5) / s.M
     return bool(np.abs(law.cdf(s.eigenvalues) - steps).max() < 4 / s.M)

@@ -91,7 +91,7 @@ def _edges(Q: float, sigma: float) -> Any:
 
 @exercise(
     "x1-edges",
-    hint="Multiply the square out: the discriminant is x^2 + b x + c. Which b and c? Then np.roots, in ascending order.",
+    hint="Multiply the square out: the discriminant is x^2 + b x + c. Find b and c, then np.roots, and sort.",
     why="Where the discriminant is zero the root becomes real, and the density ends.",
     wrong=[
         lambda Q, sigma: _edges(Q, sigma)[::-1],
