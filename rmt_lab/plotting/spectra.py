@@ -183,7 +183,7 @@ def _fitted(spectrum: Spectrum) -> BulkFit | None:
 
 def noise_threshold(N: int, M: int, sigma: float = 1.0, rf: int = 1) -> float:
     """What the largest eigenvalue of N x M noise (of rf pooled slices of it) exceeds once in a hundred matrices."""
-    if N < 2:
+    if N < 2 or not sigma:
         return 0.0
     centre, scale = edge_scaling(N, M, sigma)
     return centre + scale * float(TracyWidom(1).ppf((1 - _LEVEL) ** (1 / rf)))
