@@ -109,7 +109,7 @@ class FingerModel(LayerChoice):
             seen += f"Without {largest(self.dropped())}: {_in_words(fit)}. So α is {alpha}, and D√n {moves}; "
             seen += "of all tails the raw fit has the least D. "
         seen += _rule_in_words(ruled, self.rule)
-        return seen + (f" With an end the same tail has D√n = {end.scaled_D:.2f}." if end else "")
+        return seen + (f" A truncated power law has D√n = {end.scaled_D:.2f}." if end else "")
 
     def code(self) -> str:
         """From the values to the picture."""

@@ -52,13 +52,13 @@ class PowerLawModel(Model):
     n = number(500, 50, 2000, step=50, label="how many values n")
     alpha = number(2.5, 1.5, 5.0, step=0.1, label="true exponent α")
     top = number(40.0, 0.5, 100.0, step=0.02, label="xmin: the top … %", log=True)
-    truncated = switch(True, "rival: with an end")
+    truncated = switch(True, "rival: truncated")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "bulk and tail": {},
         "xmin too large": {"top": 1.5},
         "true power law": {"data": "Pareto", "top": 100.0},
-        "it ends": {"data": "truncated power law", "top": 100.0},
+        "truncated": {"data": "truncated power law", "top": 100.0},
         "real layer": {"data": "MiniLM: block 3 query", "top": 20.0},
         "pure noise": {"data": "eigenvalues of Gaussian noise", "top": 5.0},
     }
@@ -141,12 +141,12 @@ def _in_words(fit: PowerLawFit) -> str:
 
 def _rival_in_words(ended: TruncatedPowerLawFit | None) -> str:
     if ended is None:
-        return "By hand there are too few values for a power law with an end."
+        return "By hand there are too few values for a truncated power law."
     if not ended.Lambda:
-        return "By hand, the best of the power laws with an end has none."
+        return "By hand, the best of the truncated power laws has no truncation."
     p = f"p = {ended.p:.2g}" if ended.p >= 0.001 else "p < 0.001"
     better = "fits significantly better" if ended.p < 0.05 else "fits no better"
-    return f"By hand, a power law with an end (α = {ended.alpha:.2f}, e^(-x/{1 / ended.Lambda:.3g})) {better}, {p}."
+    return f"By hand, a truncated power law (α = {ended.alpha:.2f}, e^(-x/{1 / ended.Lambda:.3g})) {better}, {p}."
 
 
 def _values(data: str, n: int, alpha: float, seed: int) -> Array:

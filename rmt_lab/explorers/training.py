@@ -82,7 +82,7 @@ class TrainingModel(LayerChoice):
         if low <= fit.alpha <= high:
             return f"{seen}Pure noise of this shape gives α = {low:.1f} to {high:.1f}, so this α says nothing."
         if fit.scaled_D > PLAUSIBLE:
-            return f"{seen}That is no power law: 95 % of them have less than {PLAUSIBLE}."
+            return f"{seen}95 % of power laws, even of independent values, have less than {PLAUSIBLE}."
         return f"{seen}Pure noise of this shape gives α = {low:.1f} to {high:.1f}."
 
     def code(self) -> str:

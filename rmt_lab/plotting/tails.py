@@ -248,7 +248,7 @@ def _in_words(fit: FingerFit, chosen: int) -> str:
     )
 
 
-ENDED = "#6e4300"  # of power laws with an end: a dark orange, as of the fits and told apart by lightness
+ENDED = "#6e4300"  # of truncated power laws: a dark orange, as of the fits and told apart by lightness
 
 
 def plot_fits(
@@ -287,7 +287,7 @@ FIGSIZE = (8.0, 6.4)
 
 
 class Choice(NamedTuple):
-    """The fit by hand, the one with the smallest distance D, all of them, and one with an end on the tail by hand."""
+    """The fit by hand, the one with the smallest distance D, all of them, and a truncated one on the tail by hand."""
 
     by_hand: PowerLawFit
     chosen: PowerLawFit
@@ -360,7 +360,7 @@ def plot_choice(found: Choice, truncated: bool = True, alpha: float | None = Non
     tail, distance, exponent = panels(fig, 1, 1, 1)
     fits: dict[str, PowerLawFit | TruncatedPowerLawFit] = {"by hand": by_hand, "smallest D": chosen}
     if truncated and ended:
-        fits["with an end"] = ended
+        fits["truncated"] = ended
     seen = f"By hand α = {by_hand.alpha:.2f} ± {by_hand.sigma:.2f}, "
     seen += f"by the smallest D α = {chosen.alpha:.2f} ± {chosen.sigma:.2f}"
     plot_fits(chosen.x, fits, seen, tail)
@@ -479,7 +479,7 @@ def plot_peeling(peeling: Peeling, k: int, name: str = "", fig: Figure | None = 
     shown: dict[str, PowerLawFit | TruncatedPowerLawFit] = {f"fit without {largest(k)}": fit} if k else {}
     shown["fit to all values"] = raw
     if end:
-        shown["with an end"] = end
+        shown["truncated"] = end
     seen = f"α = {raw.alpha:.2f} ± {raw.sigma:.2f} on {raw.n_tail} of {len(x)} values"
     if k:
         change = f"α {raw.alpha:.2f} → {fit.alpha:.2f}, D√n {raw.scaled_D:.2f} → {fit.scaled_D:.2f}"

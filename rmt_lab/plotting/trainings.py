@@ -98,9 +98,9 @@ def plot_training(
 ) -> Figure:
     """The spectrum of a layer at one step; the losses and the exponents of all steps.
 
-    A full circle is a tail with D sqrt(n) <= 0.76, as 95 % of true power laws have; an open one is no power law. The
-    red band holds 90 % of the exponents that are fitted to Gaussian noise of the layer's shape. The horizontal axis of
-    the spectrum is the same at all steps.
+    A full circle is a tail with D sqrt(n) <= 0.76, as 95 % of power laws of independent values have, and more of those
+    of eigenvalues; an open one is no power law. The red band holds 90 % of the exponents that are fitted to Gaussian
+    noise of the layer's shape. The horizontal axis of the spectrum is the same at all steps.
 
     Parameters
     ----------
@@ -213,7 +213,7 @@ def _plot_exponents(ax: Axes, fits: tuple[PowerLawFit, ...], now: int, noise: tu
     ax.set_yticks([2, 4, 8, 16], ["2", "4", "8", "16"])
     ax.set_yticks([], minor=True)
     ax.set_ylabel("exponent α", fontsize=style.LABEL)
-    words = f"○ no power law: D√n > {PLAUSIBLE}"
+    words = f"○ D√n > {PLAUSIBLE}"
     ax.set_title(words, loc="left", fontsize=style.SMALL, color=style.GUIDE, y=1)
 
 
