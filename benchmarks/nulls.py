@@ -92,7 +92,7 @@ def _rates(spectra: list[Spectrum]) -> tuple[float, float]:
 def detection(draws: int, large: int) -> None:
     """How often one spike is found, beside a test that is told the noise level."""
     print(f"\n2. One spike, found in per cent of {draws} ({large} at 768 x 768); theta in units of the threshold")
-    print("   known: the largest eigenvalue tested at the same level by somebody who knows sigma")
+    print("   known: the largest eigenvalue tested at the same level with the true sigma")
     print(f"{'':14}{'level 0.01':^32}{'level 0.05':^32}{'level 0.01':>12}")
     head = f"{'0.9':>8}{'known':>8}{'1.35':>8}{'known':>8}"
     print(f"{'shape':14}{head}{head}{'95 % from':>12}")

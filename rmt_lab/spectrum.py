@@ -226,7 +226,7 @@ class Spectrum:
             "shape N x M": f"{self.N} x {self.M}" + (f", {self.rf} slices" if self.rf > 1 else ""),
             "Q = N/M": f"{self.Q:.4g}",
             "rank": f"{self.rank}",
-            "largest eigenvalue of W'W/N": f"{self.spectral_norm / self.N:.4g}",
+            "largest eigenvalue of W^T W / N": f"{self.spectral_norm / self.N:.4g}",
             "Frobenius norm": f"{self.frobenius_norm:.4g}",
             "stable rank": f"{self.stable_rank:.4g}",
             "entropy": f"{self.entropy:.4g}",

@@ -277,7 +277,7 @@ def _differs(result: Any, wanted: Any, rtol: float, atol: float) -> str | None:
     if y.ndim:
         fault = all_near(x, y, rtol, atol)
     elif y.dtype.kind == "c":
-        fault = None if close(x, y, rtol, atol) else f"{x:.4g} it is not"
+        fault = None if close(x, y, rtol, atol) else f"{x:.4g} is not the right value"
     else:
         fault = near(float(x), float(y), rtol, atol)
     return fault and f"the result is not right: {fault}"

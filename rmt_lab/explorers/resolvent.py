@@ -124,7 +124,7 @@ class ResolventModel(Model):
 
 @lru_cache(maxsize=2)
 def _eigenvalues(N: int, M: int, seed: int) -> tuple[Array, Array]:
-    """Of X = W'W / N, and of X without the first row of W."""
+    """Of X = W^T W / N, and of X without the first row of W."""
     W = gaussian(N, M, rng=seed)
     gram = W.T @ W
     without = gram - np.outer(W[0], W[0])

@@ -1,7 +1,7 @@
 """A model, a checkpoint file or a hub name -> its weight matrices, one at a time.
 
 What is a weight matrix: the weight of a linear layer, a convolution kernel, an embedding table. Biases, norms, buffers
-(causal masks, rotary tables) and other vectors are none, and tied weights count once.
+(causal masks, rotary tables) and vectors are left out, and tied weights count once.
 """
 
 from __future__ import annotations
