@@ -152,8 +152,8 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     and 1 % at 128 x 64; at level 0.01 a spike is found in 0.8 to 1.5 % of matrices from 10 columns on (Q = 1 .. 4; in
     1.8 % of kernels of nine 16 x 16 slices), and a small spike in 0.8 to 1.1 %. A spike 35 % above its detection
     threshold is found in 98 % or more from 384 x 384 on, in 94 % at 576 x 192, and in 57 % at 128 x 64, where the limit
-    is in the matrix: with sigma known, 65 % are found. Spikes that make up a tenth of the spectrum lower sigma by up to 1 %,
-    two fifths by up to 3 %: those near the edge push the bulk down.
+    is in the matrix: with sigma known, 65 % are found. Spikes that make up a tenth of the spectrum lower sigma by up to
+    1 %, two fifths by up to 3 %: those near the edge push the bulk down.
 
     A note is set on 0.1 to 1 % of noise, and on 1.2 % or less of signals at random strengths of 1.2 to 5 times the
     threshold (2.3 % at 64 x 64), up to 40 % of the spectrum. It is set on 99 % or more of uneven column scales (1 .. 3,
