@@ -19,6 +19,7 @@ MINUTES = {"exercise": 3, "written": 3, "prediction": 1}
 SLIDER = 4  # minutes
 FEWEST_OUTPUTS = 3  # compared by nbval, a notebook
 MOST_EXEMPTED = 2  # cells that nbval does not compare, a notebook
+MOST_GIVEN_WHOLE = 5  # whole numbers of the text that are definitions, references or quotations, a notebook
 MOST_GIVEN = 3  # numbers of the text with a decimal point that are definitions or quotations, a notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -156,17 +157,60 @@ def decimals(text):
     return re.findall(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)", text)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_numbers_of_the_text_are_printed_by_a_cell(path):
-    """Or round to what is printed, or stand in the code."""
-    folded = {"solution", "answers"}
-    prose = [c for c in cells_of(path) if c["cell_type"] == "markdown" and folded.isdisjoint(tags_of(c))]
+def wholes(text):
+    """Whole numbers of two digits or more, but years and the names of notebooks."""
+    found = re.findall(r"(?<![\w.,/\-^{])\d{2,}(?![\w.]*\d)(?!\w)", text)
+    return [n for n in found if not re.fullmatch(r"0\d|10|(19|20)\d\d", n)]
+
+
+def printed_by(path):
+    """What the cells print and say, the code of the solutions, and what the checks of the exercises hold."""
     outputs = [o for c in code_cells(path) for o in c["outputs"]]
     texts = [o["text"] if "text" in o else o["data"]["text/plain"] for o in outputs]
-    printed = decimals(" ".join("".join(text) for text in [*texts, *(c["source"] for c in code_cells(path))]))
-    stated = {number for c in prose for number in decimals("".join(c["source"]))}
-    given = {n for n in stated if not any(f"{float(p):.{len(n.partition('.')[2])}f}" == n for p in printed)}
-    assert len(given) <= MOST_GIVEN, given
+    solutions = re.findall(r"```python\n(.*?)```", text_of(path, FOLDED), re.DOTALL)
+    return " ".join("".join(text) for text in [*texts, *(c["source"] for c in code_cells(path)), *solutions])
+
+
+FOLDED = {"solution", "answers"}
+
+
+def text_of(path, tags=None):
+    """The prose of a notebook: the open one, or that of cells with these tags."""
+    cells = [c for c in cells_of(path) if c["cell_type"] == "markdown"]
+    chosen = [c for c in cells if (tags & set(tags_of(c)) if tags else FOLDED.isdisjoint(tags_of(c)))]
+    return "\n".join("".join(c["source"]) for c in chosen)
+
+
+def given(stated, path, *more):
+    """The decimals that no cell prints, or rounds to."""
+    printed = [n for text in (printed_by(path), *more) for n in decimals(text)]
+    return {n for n in stated if not any(f"{float(p):.{len(n.partition('.')[2])}f}" == n for p in printed)}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_numbers_of_the_text_are_printed_by_a_cell(path):
+    """Or round to what is printed, or stand in the code. Folded answers may also use what the checks hold."""
+    found = given(set(decimals(text_of(path))), path)
+    assert len(found) <= MOST_GIVEN, found
+    number = path.name[:2]
+    checks = (ROOT / "rmt_lab" / "exercises" / f"{'n' if number.isdigit() else ''}{number}.py").read_text("utf-8")
+    prose = re.sub(r"```python\n.*?```", "", text_of(path, FOLDED), flags=re.DOTALL)
+    assert given(set(decimals(prose)), path, checks) == set()
+    text = re.sub(
+        r"```.*?```|`[^`]*`|\$[^$]*\$|https?://\S+|\*\*Time:.*?minutes|arXiv \S+", "", text_of(path), flags=re.DOTALL
+    )
+    said = set(wholes(printed_by(path))) | set(wholes(checks))
+    assert len({n for n in wholes(text) if n not in said}) <= MOST_GIVEN_WHOLE
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_numbers_of_the_instructors_guide_are_the_notebooks(path):
+    number = path.name[:2]
+    sections = re.split(r"^### ", (ROOT / "docs" / "instructors.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (section,) = [s for s in sections if s.startswith(f"{number} ")]
+    checks = (ROOT / "rmt_lab" / "exercises" / f"{'n' if number.isdigit() else ''}{number}.py").read_text("utf-8")
+    found = given(set(decimals(section)), path, checks, text_of(path))
+    assert len(found) <= MOST_GIVEN, found
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
