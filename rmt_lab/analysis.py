@@ -141,9 +141,9 @@ def analyze(
 
     Columns that WeightWatcher also has bear its names. ``alpha, D, sigma, xmin, xmax, num_pl_spikes`` describe the
     accepted fit, ``raw_alpha`` the one before fingers were fixed; ``alpha_weighted = raw_alpha * log10(spectral_norm)``
-    and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. ``D_sqrt_n`` is never below
-    ``raw_D_sqrt_n`` by much, since the raw fit has the least D of all: whether an accepted tail may be believed is the
-    ``verdict``'s question. ``num_spikes, sigma_mp, mp_softrank, bulk_min, bulk_max, bulk_D`` are those of
+    and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. A ``D_sqrt_n`` above
+    ``raw_D_sqrt_n`` says nothing against a tail, since the raw fit was chosen for the least D of all: whether a tail may
+    be believed is the ``verdict``'s question. ``num_spikes, sigma_mp, mp_softrank, bulk_min, bulk_max, bulk_D`` are those of
     :func:`rmt_lab.fit_bulk`, ``sigma_mp_error`` is the standard error of ``sigma_mp``, ``num_spikes_first`` counts
     against noise of the whole matrix's variance, and ``bulk_note`` says where there is no noise bulk: then the spikes
     are no signal in noise.
@@ -172,7 +172,7 @@ def analyze(
         attributes of :class:`rmt_lab.verdict.Verdict`, made for eigenvalues. ``verdict_q`` is ``p_power_law`` after
         :func:`rmt_lab.verdict.false_discovery_rate` over the layers that the test has an answer for
         (with redraws a p-value is at least 1/201, so that many layers must be refuted before a q is small). Of a layer
-        that lost fingers, the tail without them is judged. Half a second a layer of 1536 x 576; "quick", from shipped
+        that lost fingers, the tail without them is judged. Half a second per layer of 1536 x 576; "quick", from shipped
         tables, some milliseconds, and no interval. "holds" is said only where there are entries to shuffle.
     layers : iterable of int or str, optional
         Only these layers: ids, names, roles or parts of long names.

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("rmt-lab: stopped; nothing was written", file=sys.stderr)
+        print("rmt-lab: stopped; no file is half-written", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"rmt-lab: {error}", file=sys.stderr)

@@ -262,7 +262,7 @@ def kernel_matrices(kernel: Any) -> Iterator[npt.NDArray[Any]]:
         yield kernel[(slice(None), slice(None), *window)]
 
 
-def as_spectrum(spectrum: Any, name: str = "spectrum") -> Spectrum:
+def as_spectrum(spectrum: Any) -> Spectrum:
     """The Spectrum that was given; a matrix, the natural mistake, is told what to do.
 
     Raises
@@ -273,7 +273,7 @@ def as_spectrum(spectrum: Any, name: str = "spectrum") -> Spectrum:
     if isinstance(spectrum, Spectrum):
         return spectrum
     kind = type(spectrum).__name__
-    raise TypeError(f"{name} is of type {kind}, and a Spectrum is needed: of a matrix W, Spectrum.from_matrix(W)")
+    raise TypeError(f"spectrum is of type {kind}, and a Spectrum is needed: of a matrix W, Spectrum.from_matrix(W)")
 
 
 def _was_bfloat16(W: Matrix) -> bool:
