@@ -144,9 +144,9 @@ def analyze(
     and ``log_alpha_norm = log10 sum s^(2 raw_alpha)`` do not change when fingers are fixed. A ``D_sqrt_n`` above
     ``raw_D_sqrt_n`` says nothing against a tail, since the raw fit was chosen for the least D of all. Whether a tail
     may be believed is the ``verdict``'s question. ``num_spikes, sigma_mp, mp_softrank, bulk_min, bulk_max, bulk_D`` are
-    those of :func:`rmt_lab.fit_bulk`, ``sigma_mp_error`` is the standard error of ``sigma_mp``, ``num_spikes_first`` counts
-    against noise of the whole matrix's variance, and ``bulk_note`` says where there is no noise bulk: then the spikes
-    are no signal in noise.
+    those of :func:`rmt_lab.fit_bulk`, ``sigma_mp_error`` is the standard error of ``sigma_mp``,
+    ``num_spikes_first`` counts against noise of the whole matrix's variance, and ``bulk_note`` says where there is
+    no noise bulk: then the spikes are no signal in noise.
 
     Scales: ``xmin, xmax, bulk_min, bulk_max, max_rand_eval`` are eigenvalues of X = W^T W / N (WeightWatcher's are N
     times as large); ``norm`` is the sum of s^2, ``spectral_norm`` is s_max^2, ``sv_max`` and ``sv_min`` are singular
