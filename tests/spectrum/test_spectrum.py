@@ -26,7 +26,7 @@ def test_gram_and_svd_give_the_singular_values_of_lapack(shape, dtype):
 def test_blocks_do_not_change_the_gram_matrix(monkeypatch):
     W = rng.normal(size=(500, 20))
     whole = Spectrum.from_matrix(W).singular_values
-    monkeypatch.setattr("rmt_lab.spectrum._CHUNK", 20 * 7)
+    monkeypatch.setattr("rmt_lab.spectrum.blocks._CHUNK", 20 * 7)
     np.testing.assert_allclose(Spectrum.from_matrix(W).singular_values, whole, rtol=1e-12)
 
 
@@ -130,7 +130,7 @@ def test_what_is_not_a_spectrum(values, N, M, says):
 
 
 def test_unknown_method():
-    with pytest.raises(ValueError, match="method='qr'; allowed are 'gram' and 'svd'"):
+    with pytest.raises(ValueError, match="method='qr'; allowed are 'gram', 'svd', 'gram32', 'top'"):
         Spectrum.from_matrix(np.eye(3), method="qr")
 
 

@@ -1,5 +1,7 @@
 """The rank that a stored precision can tell, and the noise that rounding makes."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from rmt_lab import analyze, atlas, iter_weights
 from rmt_lab.phases import phase
 from rmt_lab.spectrum import FORMATS, Spectrum, rounding_edge
+from rmt_lab.spectrum.rounding import was_bfloat16
 
 
 def product(N, M, rank, rng):
@@ -32,6 +35,15 @@ def test_a_product_keeps_its_rank_in_every_format(precision, N, M, rank):
     if precision in ("float16", "bfloat16"):
         assert s.rank > 0.8 * M  # what it was
     assert len(s.nonzero_eigenvalues) == s.rank  # the fit looks at what it always looked at
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_an_entry_that_is_not_finite_has_no_rounding_edge(value, dtype):
+    W = np.ones((40, 30), dtype)
+    assert np.isfinite(rounding_edge(W))
+    W[3, 4] = value
+    assert rounding_edge(W) == np.inf
 
 
 def test_the_precision_is_read_off_the_dtype():
@@ -64,7 +76,7 @@ def test_bfloat16_is_known_again_after_a_file_was_widened(tmp_path):
 
 @pytest.mark.parametrize("levels", [256, 16])
 def test_whole_numbers_with_a_scale(levels):
-    """int8 and 4 bits, one scale a row: what rounds away is told from what does not."""
+    """int8 and 4 bits, one scale per row: what rounds away is told from what does not."""
     W = product(512, 256, 8, 2)
     step = 2 * np.abs(W).max(axis=1, keepdims=True) / (levels - 1)
     s = Spectrum.from_matrix(np.round(W / step) * step)
@@ -123,3 +135,31 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="precision='int8'; known are float64"):
         Spectrum.from_matrix(W, precision="int8")
     assert set(FORMATS) >= {"float16", "bfloat16", "float32", "float64"}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["bfloat16", "float32 at the end alone", "whole numbers", "whole numbers but one"])
+def test_whether_it_was_bfloat16_is_told_in_blocks(kind, order):
+    """Of a matrix of several blocks, without a copy of it."""
+    W = np.full((3000, 2048), 2.0, dtype=np.float32, order=order)
+    if kind == "bfloat16":
+        W[:] = 1.5
+    if kind == "float32 at the end alone":
+        W[0, 0], W[-1, -1] = 0.25, 0.1
+    if kind == "whole numbers but one":
+        W[-1, -1] = 0.25
+    tracemalloc.start()
+    told = was_bfloat16(W)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert told == (kind in ("bfloat16", "whole numbers but one"))
+    assert peak < 0.75 * W.nbytes
+
+
+def test_the_edge_takes_no_more_memory_than_the_blocks_of_a_spectrum():
+    W = np.random.default_rng(0).normal(size=(12000, 256)).astype(np.float16)
+    tracemalloc.start()
+    rounding_edge(W)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**24
