@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from .checkpoints import FOLDER_FILES, SUFFIXES, optional_import, shards_of
 
 _TIMEOUT = 10  # seconds without an answer after which the hub counts as unreachable
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def looks_like_hub_name(source: str) -> bool:
@@ -17,19 +19,27 @@ def looks_like_hub_name(source: str) -> bool:
 
     Letters, digits, - _ and . with one slash at most; no checkpoint's file name, and no path into a folder that exists.
     """
-    a_path = source.endswith(SUFFIXES) or ("/" in source and Path(source).parent.is_dir())
+    a_path = source.lower().endswith(SUFFIXES) or ("/" in source and Path(source).parent.is_dir())
     return not a_path and re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)?", source) is not None
 
 
 def hub_checkpoint(name: str) -> Path:
     """The checkpoint of a hub model: safetensors if the model has them, else torch's; nothing else is downloaded.
 
-    What the local cache holds is taken from there, without asking the network.
+    What the local cache holds is taken from there, without asking the network. huggingface_hub shows how far the
+    download is, and resumes a transfer that breaks off. If it gives up, the files that are complete stay in the cache,
+    and the next call needs only the others.
 
     Raises
     ------
     FileNotFoundError
         If the hub has no such model or no checkpoint of it, or cannot be reached and the cache does not hold it.
+    ValueError
+        If its index is damaged, or names a file outside of the model's folder.
+    ConnectionError
+        If the download breaks off.
+    OSError
+        If there is no room for it.
     ImportError
         If the package huggingface_hub is not installed.
     """
@@ -37,8 +47,25 @@ def hub_checkpoint(name: str) -> Path:
     for part in ("constants", "errors", "utils"):
         importlib.import_module(f"huggingface_hub.{part}")
     missing = f"source={name!r}: there is no such file or folder, and as a hub name"
-    if found := _fetch(hub, name, local_files_only=True):
-        return found
+
+    def cached(filename: str) -> Path | None:
+        # hf_hub_download(local_files_only=True) would send a request about its caller first
+        found = hub.try_to_load_from_cache(name, filename)
+        return Path(found) if isinstance(found, str) else None
+
+    def downloaded(filename: str) -> Path | None:
+        try:
+            return Path(hub.hf_hub_download(name, filename, etag_timeout=_TIMEOUT))
+        except hub.errors.LocalEntryNotFoundError:  # the network broke off
+            raise
+        except hub.errors.EntryNotFoundError:
+            return None
+
+    try:
+        if found := _checkpoint(cached):
+            return found
+    except hub.errors.HFValidationError as error:
+        raise FileNotFoundError(f"{missing} it is not allowed: {error}") from None
     if hub.constants.HF_HUB_OFFLINE:
         raise FileNotFoundError(f"{missing} it is not in the local cache, while HF_HUB_OFFLINE forbids to download it")
     try:
@@ -48,36 +75,31 @@ def hub_checkpoint(name: str) -> Path:
         reason = f"the hub cannot be reached ({type(error).__name__})"
         raise FileNotFoundError(f"{missing} it is not in the local cache, and {reason}") from None
     try:
-        found = _fetch(hub, name, local_files_only=False)
+        found = _checkpoint(downloaded)
     except hub.errors.GatedRepoError:
         raise FileNotFoundError(f"{missing} it is gated: accept its licence on the hub and log in") from None
     except hub.errors.RepositoryNotFoundError:
         raise FileNotFoundError(f"{missing} the hub does not know it (or it is private)") from None
-    except (OSError, ValueError) as error:
-        raise FileNotFoundError(f"{missing} it could not be downloaded: {error}") from None
+    except Exception as error:  # those of httpx are no OSErrors
+        if type(error) is ValueError:  # of what was downloaded, not of the network: the same call fails again
+            raise ValueError(f"source={name!r}: the hub's file is damaged: {error}") from None
+        why = " ".join(str(error).split()) or type(error).__name__
+        if getattr(error, "errno", None) in _NO_ROOM:
+            place = hub.constants.HF_HUB_CACHE
+            raise OSError(f"source={name!r}: no room for the download in {place} ({why}); HF_HOME moves it") from None
+        raise ConnectionError(
+            f"source={name!r} could not be downloaded from the hub: {why}; the same call tries again, and keeps the "
+            "files that are complete"
+        ) from None
     if found is None:
         raise FileNotFoundError(f"{missing} it holds none of {', '.join(FOLDER_FILES)}")
     return found
 
 
-def _fetch(hub: Any, name: str, local_files_only: bool) -> Path | None:
+def _checkpoint(get: Callable[[str], Path | None]) -> Path | None:
     """The first of FOLDER_FILES that there is, with all of its shards; None where there is none."""
     for filename in FOLDER_FILES:
-        try:
-            path = _file(hub, name, filename, local_files_only)
-            if filename.endswith(".index.json"):
-                for shard in shards_of(path):
-                    _file(hub, name, shard, local_files_only)
-        except hub.errors.LocalEntryNotFoundError:
-            if not local_files_only:  # the network broke off
-                raise
-        except hub.errors.EntryNotFoundError:
-            pass
-        else:
+        path = get(filename)
+        if path and not (filename.endswith(".index.json") and any(get(shard) is None for shard in shards_of(path))):
             return path
     return None
-
-
-def _file(hub: Any, name: str, filename: str, local_files_only: bool) -> Path:
-    options = {"local_files_only": local_files_only, "etag_timeout": _TIMEOUT}
-    return Path(hub.hf_hub_download(name, filename, **options))

@@ -7,12 +7,14 @@ What is a weight matrix: the weight of a linear layer, a convolution kernel, an 
 from __future__ import annotations
 
 import difflib
+import gc
 import os
 import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from contextlib import contextmanager
+from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -20,21 +22,39 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from .._arrays import Matrix
+from ..spectrum import rounding_edge
 from .checkpoints import read_checkpoint
+from .gates import gates_of
 from .hub import hub_checkpoint, looks_like_hub_name
-from .roles import ROLES, block_and_role, role_of, short_name
-from .tensors import StoredTensor, tensors_of_mapping, tensors_of_module
+from .modules import tensors_of_module
+from .names import short_names
+from .quantised import FLOAT8, QUANTISED, UNSCALED, dequantised, step_of
+from .roles import ROLES, TABLES, block_and_role, number_free, role_of
+from .tensors import StoredTensor, flattened, state_dict_in, tensors_of_mapping
+from .weight_norm import normalised
 
-_FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble", np.dtype(np.longdouble).name)
+_FLOATS = ("float16", "bfloat16", "float32", "float64", "longdouble", np.dtype(np.longdouble).name, *FLOAT8, *QUANTISED)
 _NO_WEIGHT = re.compile(
     r"(^|\.)(\w+_)?bias\w*$"
     r"|(^|\.)(\w*norm\d*|ln\d*|ln_\w{1,2}|bn\d*)(\.weight)?$"
     r"|(^|\.)(\w*inv_freq|\w*(cos|sin)_cached|freqs_cis|rope_freqs\w*|pe|(\w+_)?mask|tril)(\.weight)?$"
-    r"|(^|\.)\w*(scales?|scale_inv|zeros|absmax)$",  # of quantised weights
+    r"|(^|\.)\w*(scales?|scale_inv|zeros|absmax)$"  # of quantised weights
+    r"|(^|\.)(exp_avg\w*|max_exp_avg\w*|momentum_buffer)$",  # of optimizers
     re.IGNORECASE,
 )
-_QUANTISED = re.compile(r"weight$|_blocks$")
-_EXPERTS = re.compile(r"(^|\.)(experts\.\w+|\w+_exps)$")
+_QUANTISED = re.compile(r"weight$|_blocks$")  # what cannot be read without its other parts
+# A tensor of three dimensions may be a kernel out x in x window, a stack of matrices, or a matrix whose columns are
+# sorted by head. Its shape does not tell, so its name must. These are the names in the 500 families of transformers.
+_CONVOLUTION = re.compile(
+    r"(conv(?!ert|olved)|depthwise|pointwise|(up|down)sampl)(?![^.]*expert)[^.]*(\.\d+)*\.weight$", re.IGNORECASE
+)
+_EXPERTS = re.compile(r"(^|[._])(experts?|moe)\.|_exps(\.weight)?$|(^|\.)(in|out)put_linear\.weight$")
+# XLNet's and Funnel's: model x heads x size of a head, or segments x heads x size of a head.
+_BY_HEAD = re.compile(r"(^|\.)(rel_attn\.[qkvor]|r_kernel|seg_embed)$")
+#: How many matrices are read from one tensor at most: no model has so many experts in one layer.
+MAX_STACK = 4096
+#: The layer_type of a tensor that may be any of these.
+UNKNOWN = "unknown"
 # Fused matrices known to hold query, key and value one after another. Others (GPT-NeoX's query_key_value, CodeGen's
 # qkv_proj, ...) interleave them head by head, so that cutting them in three would mix the heads.
 _FUSED_ROWS = re.compile(r"(^|\.)(in_proj_weight|qkv|to_qkv|Wqkv|attn_qkv|self_attn\.qkv_proj)$")
@@ -45,7 +65,8 @@ class WeightMatrix(NamedTuple):
     """One weight matrix of a model; unpacks into its five fields.
 
     ``matrix`` is as the model stores it: outputs x inputs for torch's Linear, inputs x outputs for transformers' Conv1D
-    (GPT, GPT-2), out x in x window for kernels, tokens x dimensions for embeddings.
+    (GPT, GPT-2), out x in x window for kernels, tokens x dimensions for embeddings. Of Keras and ONNX files it has
+    torch's axes.
     """
 
     layer_id: int
@@ -70,7 +91,10 @@ class WeightMatrix(NamedTuple):
 
 
 def iter_weights(
-    source: Any, split_qkv: bool = False, layers: Iterable[int | str] | int | str | None = None
+    source: Any,
+    split_qkv: bool = False,
+    layers: Iterable[int | str] | int | str | None = None,
+    split_gates: bool = False,
 ) -> Iterator[WeightMatrix]:
     """The weight matrices of a model in the model's order, each read when its turn comes and not kept.
 
@@ -78,14 +102,19 @@ def iter_weights(
     ----------
     source : torch.nn.Module, mapping, array, str or path
         A torch module; a state dict (names to torch tensors or numpy arrays); one matrix; the path of a
-        ``.safetensors``, ``.gguf`` (widened to float32), ``.npz``, ``.npy``, ``.pt``, ``.pth`` or ``.bin`` file, or of
-        a model folder, sharded or not; or a hub name such as ``"gpt2"``, downloaded unless the local cache has it.
+        ``.safetensors``, ``.gguf`` (widened to float32), ``.npz``, ``.npy``, ``.pt``, ``.pth``, ``.bin``, ``.ckpt``,
+        ``.keras``, ``.h5`` or ``.onnx`` file, or of a model folder, sharded or not; or a hub name such as ``"gpt2"``,
+        downloaded unless the local cache has it. A training checkpoint may hold its state dict under a key such as
+        ``"model"`` or ``"state_dict"``. Of a module, the weights are those that its layers use, weight normalisation,
+        parametrisations and adapters of PEFT included.
     split_qkv : bool, default False
         Give fused query-key-value matrices as three: the column blocks of GPT's and GPT-2's ``c_attn`` (d x 3d), the
         row blocks of ``in_proj_weight``, ``qkv``, ``Wqkv`` (3d x d).
     layers : int, str or a collection of them, optional
         Which layers to give; nothing else is read. An int is a layer_id; a text is a role (``"query"``), a name or
         longname, or a part of longnames (``"encoder.layer.3."``).
+    split_gates : bool, default False
+        Give each gate of torch's LSTM and GRU as a matrix of its own, see :mod:`rmt_lab.weights.gates`.
 
     Yields
     ------
@@ -93,8 +122,11 @@ def iter_weights(
         ``layer_id`` counts all matrices of the model from 0, whatever is selected (split parts count each).
         ``name`` is short (``"block 3 query"``), ``longname`` the path in the model without ``.weight``, ``layer_type``
         one of ``"dense"``, ``"embedding"``, ``"conv1d"``, ``"conv2d"``, ``"conv3d"``. NaN and infinities are passed on.
-        A tensor that cannot be read, such as a quantised integer one, warns with the reason (``UserWarning``) and
-        comes as NaN in its shape, so that it stops no other layer.
+        Stacked experts are one matrix each. Quantised weights whose scales are beside them (8-bit floats and integers,
+        bitsandbytes, GPTQ, AWQ, MXFP4) are one float32 matrix each, their scales none. A tensor that cannot be read,
+        such as integers without a scale, or one of three dimensions that neither class nor name calls a convolution or
+        experts, is left out with a warning that says why (``UserWarning``); :func:`rmt_lab.analyze` gives it a row with
+        the reason.
 
     Raises
     ------
@@ -119,16 +151,112 @@ def iter_weights(
     WeightMatrix(3, 'block 0 value', 'layers.0.attn.qkv.value', 'dense', 8 x 8)
     WeightMatrix(4, 'head', 'lm_head', 'dense', 50 x 8)
     """
-    tensors = _tensors_of(source)
-    found = _matrices(tensors, split_qkv)
+    # Errors of the source and of the selection happen at the call; the matrices are read in the loop over them.
+    return _read(find_weights(source, split_qkv, layers, split_gates))
+
+
+class FoundMatrix(NamedTuple):
+    """A weight matrix that has been found and not read: a tensor, or a part of one. It holds no values of a file."""
+
+    layer_id: int
+    name: str
+    longname: str
+    layer_type: str
+    shape: tuple[int, ...]
+    tensor: StoredTensor
+    part: Any  # an index into the tensor
+
+    @property
+    def note(self) -> str:
+        """What a reader of its figures must know, or ""."""
+        return UNSCALED if self.tensor.dtype in FLOAT8 else ""
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it is made of codes whose step is known; a GGUF file tells none, and reads as float32."""
+        return self.tensor.dtype in (*FLOAT8, *QUANTISED)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What the spectrum depends on besides the values: the same values that are not quantised round otherwise."""
+        return {"stored": self.tensor.dtype} if self.quantised else {}
+
+    def rounding(self, W: Matrix) -> float | None:
+        """:func:`rmt_lab.spectrum.rounding_edge` of the quantised matrix ``W`` that was read; None for any other."""
+        if W.ndim != 2:
+            return None
+        if self.tensor.dtype in FLOAT8:
+            return rounding_edge(W, self.tensor.dtype)
+        step = step_of(self.tensor, self.part)
+        return None if step is None else rounding_edge(W, step=step)
+
+    def read(self) -> Matrix:
+        """The matrix.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read; the message says why.
+        """
+        if self.layer_type == UNKNOWN:
+            if len(self.shape) == 3 and _EXPERTS.search(number_free(self.tensor.name)):
+                raise ValueError(
+                    f"a stack of {self.shape[0]} matrices of {self.shape[1]} x {self.shape[2]} is not cut into its "
+                    f"matrices; allowed are at most {MAX_STACK} matrices, each with two sides above 1"
+                )
+            raise ValueError(
+                f"a tensor of shape {' x '.join(map(str, self.shape))} is neither a known convolution nor a known "
+                "stack of experts; pass its matrices one by one, or the kernel under a name that ends in conv.weight"
+            )
+        if self.tensor.dtype not in _FLOATS:
+            raise ValueError(f"it cannot be read: it is stored as {self.tensor.dtype}, and its scale elsewhere")
+        try:
+            values = self.tensor.read(self.part)
+        except MemoryError:
+            raise
+        except Exception as error:  # of whatever reads this format
+            raise ValueError(f"it cannot be read: {error}") from error
+        if values.shape != self.shape:
+            raise ValueError(f"it cannot be read: it has shape {values.shape}, its header says {self.shape}")
+        return values
+
+
+def find_weights(
+    source: Any,
+    split_qkv: bool = False,
+    layers: Iterable[int | str] | int | str | None = None,
+    split_gates: bool = False,
+) -> list[FoundMatrix]:
+    """What :func:`iter_weights` would give, unread: the same parameters, errors and order.
+
+    Examples
+    --------
+    >>> [(found.name, found.shape) for found in find_weights({"h.0.mlp.c_fc.weight": np.ones((8, 32))})]
+    [('block 0 feed-forward in', (8, 32))]
+    """
+    with _no_collection():
+        tensors = _tensors_of(source)
+        tensors = gates_of(tensors) if split_gates else tensors
+        found = _matrices(tensors, split_qkv)
     if not found:
         seen = ", ".join(f"{t.name} {t.dtype} {t.shape}" for t in tensors[:3]) or "no tensor at all"
         raise ValueError(
             f"source={_label(source)} holds no weight matrix (a float tensor of 2 to 5 dimensions; no bias, norm or "
             f"buffer). It holds {seen}{', ...' if len(tensors) > 3 else ''}"
         )
-    # Everything up to here, errors included, happens at the call; the matrices are read in the loop over them.
-    return _read(select_layers(found, layers))
+    return select_layers(found, layers)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's collector, which takes half of the time where a million objects are made and none is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 class _Layer(Protocol):
@@ -184,17 +312,6 @@ def _matching(layers: Sequence[L], entry: Any) -> list[L]:
     return found
 
 
-class _Planned(NamedTuple):
-    """A matrix to come: a whole tensor, or a part of one."""
-
-    layer_id: int
-    name: str
-    longname: str
-    layer_type: str
-    tensor: StoredTensor
-    part: Any  # an index into the tensor
-
-
 def _tensors_of(source: Any) -> list[StoredTensor]:
     """The tensors of any source, unread."""
     torch = sys.modules.get("torch")  # who has a module or a tensor has torch imported
@@ -203,7 +320,7 @@ def _tensors_of(source: Any) -> list[StoredTensor]:
     if isinstance(source, np.ndarray) or (torch is not None and isinstance(source, torch.Tensor)):
         return tensors_of_mapping({"matrix": source})
     if isinstance(source, Mapping):
-        return tensors_of_mapping(source)
+        return normalised(dequantised(tensors_of_mapping(state_dict_in(source))))
     if not isinstance(source, (str, os.PathLike)) or source == "":
         allowed = "a torch module, a mapping of names to tensors, an array, a path or a hub name"
         raise TypeError(f"source is {source!r:.60} of type {type(source).__name__}; allowed are {allowed}")
@@ -213,34 +330,64 @@ def _tensors_of(source: Any) -> list[StoredTensor]:
     return read_checkpoint(path)
 
 
-def _matrices(tensors: Iterable[StoredTensor], split_qkv: bool) -> list[_Planned]:
+def _matrices(tensors: Iterable[StoredTensor], split_qkv: bool) -> list[FoundMatrix]:
     """The weight matrices among the tensors, in order and numbered."""
-    found: list[_Planned] = []
+    found: list[tuple[str, str, tuple[int, ...], StoredTensor, Any]] = []
     seen: set[Any] = set()
     for tensor in tensors:
-        if not _is_weight(tensor) or (tensor.identity is not None and tensor.identity in seen):
+        form = number_free(tensor.name)
+        if not _is_weight(tensor, form) or (tensor.identity is not None and tensor.identity in seen):
             continue
         seen.add(tensor.identity)
+        kind = _kind(tensor, form)
+        if len(tensor.shape) == 3 and _BY_HEAD.search(form):
+            tensor = flattened(tensor)
         longname = tensor.name.removesuffix(".weight")
-        for suffix, part, ndim in _parts(tensor, longname, split_qkv):
-            name = longname + suffix
-            role = role_of(name)
-            by_name = "embedding" if role.endswith("embedding") else "dense"
-            kind = tensor.layer_type or (by_name if ndim == 2 else f"conv{ndim - 2}d")
-            found.append(_Planned(len(found), short_name(name), name, kind, tensor, part))
-    return found
+        for suffix, part, shape in _parts(tensor, longname, kind, split_qkv):
+            found.append((longname + suffix, kind, shape, tensor, part))
+    names = short_names([longname for longname, *_ in found])
+    return [FoundMatrix(i, name, *rest) for i, (name, rest) in enumerate(zip(names, found, strict=True))]
 
 
-def _is_weight(tensor: StoredTensor) -> bool:
+def _is_weight(tensor: StoredTensor, form: str) -> bool:
     """Whether type, name and shape are those of a weight matrix or kernel."""
-    name, ndim = tensor.name, len(tensor.shape)
-    if tensor.layer_type == "" or _NO_WEIGHT.search(name) or not 2 <= ndim <= 5:
+    ndim = len(tensor.shape)
+    if tensor.layer_type == "" or not 2 <= ndim <= 5 or _type_by_name(form) == "":
         return False
-    if tensor.dtype not in _FLOATS and not _QUANTISED.search(name):  # position ids, masks
+    if tensor.dtype not in _FLOATS and not _QUANTISED.search(form):  # position ids, masks
         return False
-    if _is_table(tensor):
-        return tensor.shape[1] > 1  # a class token is (1, 1, d)
-    return ndim == 2 or name.endswith("weight") or "." not in name or _EXPERTS.search(name) is not None
+    if ndim > 2 and sum(side != 1 for side in tensor.shape) < 2:  # a vector: a class token is (1, 1, d)
+        return False
+    return ndim <= 3 or form.endswith("weight") or "." not in form
+
+
+@lru_cache(maxsize=4096)
+def _type_by_name(form: str) -> str:
+    """The layer type of a matrix of that number-free path; "" for no weight. Searched once for all of one form."""
+    if _NO_WEIGHT.search(form):
+        return ""
+    return "embedding" if role_of(form.removesuffix(".weight")) in TABLES else "dense"
+
+
+def _kind(tensor: StoredTensor, form: str) -> str:
+    """The layer type of a tensor; that of each matrix, where the tensor is a stack of them."""
+    ndim = len(tensor.shape)
+    if ndim > 3 and _EXPERTS.search(form) and not (tensor.layer_type or "").startswith("conv"):
+        return UNKNOWN
+    if ndim > 3 or (ndim == 3 and _is_convolution(tensor, form)):
+        return f"conv{ndim - 2}d"
+    if ndim == 3 and not (_EXPERTS.search(form) or _is_table(tensor) or _BY_HEAD.search(form)):
+        return UNKNOWN
+    if ndim == 3 and _EXPERTS.search(form) and (tensor.shape[0] > MAX_STACK or 1 in tensor.shape[1:]):
+        return UNKNOWN
+    return tensor.layer_type or _type_by_name(form)
+
+
+def _is_convolution(tensor: StoredTensor, form: str) -> bool:
+    """Whether the class or the name of a tensor of three dimensions says so; a window of 1 makes it one of a matrix."""
+    if (tensor.layer_type or "").startswith("conv"):
+        return True
+    return form.endswith(".weight") and (tensor.shape[2] == 1 or _CONVOLUTION.search(form) is not None)
 
 
 def _is_table(tensor: StoredTensor) -> bool:
@@ -248,50 +395,35 @@ def _is_table(tensor: StoredTensor) -> bool:
     return len(tensor.shape) == 3 and tensor.shape[0] == 1 and not tensor.name.endswith("weight")
 
 
-def _parts(tensor: StoredTensor, longname: str, split_qkv: bool) -> list[tuple[str, Any, int]]:
-    """The matrices that a tensor is made of: suffix of the name, index into the tensor, number of dimensions."""
+def _parts(tensor: StoredTensor, longname: str, kind: str, split_qkv: bool) -> list[tuple[str, Any, tuple[int, ...]]]:
+    """The matrices that a tensor is made of: suffix of the name, index into the tensor, shape."""
     shape, ndim = tensor.shape, len(tensor.shape)
-    if ndim == 3 and _EXPERTS.search(longname):  # a mixture of experts: one matrix each
-        return [(f".{expert}", expert, 2) for expert in range(shape[0])]
-    if _is_table(tensor):
-        return [("", 0, 2)]
+    if ndim == 3 and kind in ("dense", "embedding"):
+        if _is_table(tensor):
+            return [("", 0, shape[1:])]
+        return [(f".{expert}", expert, shape[1:]) for expert in range(shape[0])]
     if not (split_qkv and role_of(longname) == "qkv" and ndim == 2):
-        return [("", ..., ndim)]
+        return [("", ..., shape)]
     rows, columns = shape
     d = min(shape)
     blocks = [(".query", slice(0, d)), (".key", slice(d, 2 * d)), (".value", slice(2 * d, 3 * d))]
     if _FUSED_COLUMNS.search(longname) and columns == 3 * rows:
-        return [(suffix, (slice(None), block), 2) for suffix, block in blocks]
+        return [(suffix, (slice(None), block), (d, d)) for suffix, block in blocks]
     if _FUSED_ROWS.search(longname) and rows == 3 * columns:
-        return [(suffix, block, 2) for suffix, block in blocks]
+        return [(suffix, block, (d, d)) for suffix, block in blocks]
     raise ValueError(
         f"split_qkv=True: {longname} of shape {rows} x {columns} may interleave or share its heads, so that its query, "
         "key and value cannot be told apart for certain; pass split_qkv=False"
     )
 
 
-def _read(planned: Sequence[_Planned]) -> Iterator[WeightMatrix]:
-    """Read and give the matrices; the parts of one tensor share one reading of it."""
-    for _, group in groupby(planned, key=lambda layer: id(layer.tensor)):
-        parts = list(group)
-        values = _values(parts[0].tensor)
-        for part in parts:
-            yield WeightMatrix(*part[:4], values[part.part])
-        del values  # before the next one is read
-
-
-def _values(tensor: StoredTensor) -> Matrix:
-    """The values of a tensor; where it cannot be read, a warning and NaN in its shape (which takes no memory)."""
-    try:
-        if tensor.dtype not in _FLOATS:
-            raise ValueError(f"it is stored as {tensor.dtype}, and its scale elsewhere")
-        values = tensor.read()
-        if values.shape != tensor.shape:
-            raise ValueError(f"it has shape {values.shape}, its header says {tensor.shape}")
-        return values
-    except Exception as error:  # of whatever reads this format; the other layers must not suffer
-        warnings.warn(f"{tensor.name} cannot be read and is given as NaN: {error}", stacklevel=3)
-        return np.broadcast_to(np.float32(np.nan), tensor.shape)
+def _read(matrices: Iterable[FoundMatrix]) -> Iterator[WeightMatrix]:
+    """Read and give the matrices; one that cannot be read warns and is left out."""
+    for found in matrices:
+        try:
+            yield WeightMatrix(*found[:4], found.read())
+        except ValueError as error:
+            warnings.warn(f"{found.longname} is left out: {error}", stacklevel=2)
 
 
 def _label(source: Any) -> str:

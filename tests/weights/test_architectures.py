@@ -167,7 +167,7 @@ def test_an_analysis_never_holds_a_copy_of_its_largest_matrix(checkpoint):
     found = json.loads(done.stdout)
     print(architecture, f"{found['peak'] / MB:.0f} MB")
     assert found["status"] == ["success"] * 2
-    assert found["peak"] < 320 * MB  # 90 to 150 of the embedding, the rest Python with numpy, scipy and pandas
+    assert found["peak"] < 340 * MB  # 90 to 150 of the embedding, the rest Python with numpy, scipy and pandas
 
 
 @pytest.mark.parametrize("family", ["GPT2", "OpenAIGPT"])
@@ -229,7 +229,7 @@ GATE = {"feed-forward gate": 2}
             "ViT",
             "ForImageClassification",
             {k: v for k, v in SMALL.items() if "token" not in k and k != "vocab_size"} | {"image_size": 32},
-            {**QKV, **FEED_FORWARD, "other": 1, "head": 1},
+            {**QKV, **FEED_FORWARD, "head": 1},
         ),
     ],
 )

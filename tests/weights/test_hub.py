@@ -28,6 +28,11 @@ def test_a_hub_name_that_is_not_at_hand_offline(hub_cache):
         iter_weights("bert-base-uncased")
 
 
+def test_a_name_that_no_hub_model_can_have(hub_cache):
+    with pytest.raises(FileNotFoundError, match=r"'my--model': there is no such .* it is not allowed: Cannot have"):
+        iter_weights("my--model")
+
+
 def test_a_hub_that_cannot_be_reached_fails_at_once(hub_cache, monkeypatch):
     import huggingface_hub as hub
 
@@ -39,14 +44,9 @@ def test_a_hub_that_cannot_be_reached_fails_at_once(hub_cache, monkeypatch):
             assert 0 < timeout <= 30
             raise OSError("no route")
 
-    original = hub.hf_hub_download
-
-    def only_local(*args, local_files_only, **kwargs):
-        return original(*args, local_files_only=True, **kwargs) if local_files_only else refuse()
-
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(hub.utils, "get_session", Session)
-    monkeypatch.setattr(hub, "hf_hub_download", only_local)
+    monkeypatch.setattr(hub, "hf_hub_download", refuse)
     with pytest.raises(FileNotFoundError, match=r"hub cannot be reached \(OSError\)"):
         iter_weights("bert-base-uncased")
 
@@ -57,7 +57,6 @@ def test_a_hub_that_cannot_be_reached_fails_at_once(hub_cache, monkeypatch):
         ("RepositoryNotFoundError", "the hub does not know it"),
         ("GatedRepoError", "gated: accept its licence"),
         ("EntryNotFoundError", r"it holds none of model\.safetensors"),
-        ("LocalEntryNotFoundError", "could not be downloaded"),
     ],
 )
 def test_what_the_hub_answers_is_said_plainly(hub_cache, monkeypatch, error, message):
@@ -69,9 +68,7 @@ def test_what_the_hub_answers_is_said_plainly(hub_cache, monkeypatch, error, mes
 
     kind = getattr(hub.errors, error)
 
-    def answer(name, filename, local_files_only, etag_timeout):
-        if local_files_only:
-            raise hub.errors.LocalEntryNotFoundError("not cached")
+    def answer(name, filename, etag_timeout):
         raise kind.__new__(kind, "refused")
 
     monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
@@ -80,3 +77,28 @@ def test_what_the_hub_answers_is_said_plainly(hub_cache, monkeypatch, error, mes
     with pytest.raises(FileNotFoundError, match=message) as caught:
         iter_weights("acme/private")
     assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("shard", ["../../evil.safetensors", "/etc/passwd", "..\\x.safetensors", "x.txt", 3])
+def test_a_damaged_index_of_the_hub_is_no_fault_of_the_network(hub_cache, monkeypatch, tmp_path, shard):
+    import huggingface_hub as hub
+
+    class Session:
+        def head(self, url, timeout):
+            return None
+
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"fc.weight": shard}}))
+    missing = hub.errors.EntryNotFoundError
+
+    def answer(name, filename, etag_timeout):
+        if filename == index.name:
+            return str(index)
+        assert filename == "model.safetensors"  # nothing else may be asked for
+        raise missing.__new__(missing, "refused")
+
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub.utils, "get_session", Session)
+    monkeypatch.setattr(hub, "hf_hub_download", answer)
+    with pytest.raises(ValueError, match="'acme/tiny': the hub's file is damaged: .* is no checkpoint index"):
+        iter_weights("acme/tiny")

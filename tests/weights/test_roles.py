@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmt_lab.weights.roles import ROLES, block_and_role, model_order, role_of, short_name
+from rmt_lab.weights import roles
+from rmt_lab.weights.names import short_name
+from rmt_lab.weights.roles import ROLES, block_and_role, model_order, role_of
 
 BLOCK = ["query", "key", "value", "attention output", "feed-forward in", "feed-forward out"]
 GATED = ["query", "key", "value", "attention output", "feed-forward gate", "feed-forward in", "feed-forward out"]
@@ -85,6 +87,36 @@ FAMILIES = {
         "",
         [],
     ),
+    "DeepSeek V3": (
+        "model.embed_tokens",
+        ["embedding"],
+        "model.layers.*.self_attn.q_a_proj model.layers.*.self_attn.q_b_proj "
+        "model.layers.*.self_attn.kv_a_proj_with_mqa model.layers.*.self_attn.kv_b_proj "
+        "model.layers.*.self_attn.o_proj model.layers.*.mlp.gate "
+        "model.layers.*.mlp.experts.gate_proj model.layers.*.mlp.experts.up_proj model.layers.*.mlp.experts.down_proj",
+        ["query down", "query up", "key-value down", "key-value up", "attention output", "router", *GATED[-3:]],
+        "lm_head",
+        ["head"],
+    ),
+    "Mamba": (
+        "backbone.embeddings",
+        ["embedding"],
+        "backbone.layers.*.mixer.conv1d backbone.layers.*.mixer.in_proj backbone.layers.*.mixer.x_proj "
+        "backbone.layers.*.mixer.dt_proj backbone.layers.*.mixer.out_proj",
+        ["convolution", *(f"state-space {word}" for word in ("in", "selection", "step", "out"))],
+        "lm_head",
+        ["head"],
+    ),
+    "RWKV": (
+        "rwkv.embeddings",
+        ["embedding"],
+        "rwkv.blocks.*.attention.key rwkv.blocks.*.attention.value rwkv.blocks.*.attention.receptance "
+        "rwkv.blocks.*.attention.output rwkv.blocks.*.feed_forward.receptance rwkv.blocks.*.feed_forward.key "
+        "rwkv.blocks.*.feed_forward.value",
+        ["key", "value", "attention gate", "attention output", *GATED[-3:]],
+        "head",
+        ["head"],
+    ),
     "T5": (
         "shared",
         ["embedding"],
@@ -113,7 +145,8 @@ def test_every_family_has_its_blocks_and_roles(family):
     for longname, block, role in layers_of(family):
         assert block_and_role(longname) == (block, role), longname
         assert role in ROLES
-        expected = "word embedding" if role == "embedding" else role
+        expected = {"embedding": "word embedding", "convolution": "conv1d"}.get(role, role)
+        block = None if role == "convolution" else block  # known by the last part of its path
         assert short_name(longname) == (expected if block is None else f"block {block} {expected}")
 
 
@@ -135,8 +168,6 @@ def test_the_order_of_the_model_comes_back_from_any_other(family, data):
         "features.0",
         "layers.2",
         "encoder",
-        "conv1",
-        "layer1.0.conv2",
         "mlp.fc2",
         "a.b.c",
         "w1",
@@ -187,3 +218,60 @@ def test_the_role_does_not_depend_on_the_number_of_a_block_or_expert():
             kept.setdefault(path, set()).add(role_of(name))
     assert list(kept.values()) == [{"qkv"}, {"feed-forward gate"}, {"feed-forward out"}]
     assert [role_of(f"down_blocks.0.attn1.to_out.{i}") for i in (0, 1)] == ["attention output", "other"]
+
+
+SPELLINGS = {
+    "query down": "layers.0.self_attn.q_a_proj blk.0.attn_q_a",
+    "query up": "layers.0.self_attn.q_b_proj blk.0.attn_q_b",
+    "query": "encoder.layer.0.attention.self.query_global blocks.0.0.attention.q_head layers.0.self_attn.linear_q",
+    "key-value down": "layers.0.self_attn.kv_a_proj_with_mqa blk.0.attn_kv_a_mqa",
+    "key-value up": "layers.0.self_attn.kv_b_proj",
+    "key-value": "blocks.0.attn.to_kv h.0.self_attn.kv_proj",
+    "qkv": "encoder.layer.0.attention.self.in_proj layers.0.linear_attn.in_proj_qkvz layers.0.attn.Wqkv",
+    "position projection": "layer.0.rel_attn.r encoder.layers.0.self_attn.linear_pos",
+    "attention gate": "rwkv.blocks.0.attention.receptance layers.0.self_attn.gate_proj layers.0.linear_attn.in_proj_z",
+    "attention output": "rwkv.blocks.0.attention.output layers.0.mixer.o_proj transformer.attentions.0.out_lin",
+    "state-space in": "backbone.layers.0.mixer.in_proj layers.0.mamba.in_proj blk.0.ssm_in",
+    "state-space selection": "backbone.layers.0.mixer.x_proj",
+    "state-space step": "backbone.layers.0.mixer.dt_proj",
+    "state-space matrix": "backbone.layers.0.mixer.A_log",
+    "state-space out": "backbone.layers.0.mixer.out_proj",
+    "router": "layers.0.mlp.gate layers.0.block_sparse_moe.gate layers.0.mlp.router blk.0.ffn_gate_inp "
+    "layers.0.block_sparse_moe.router.layer layers.0.mlp.shared_expert_gate "
+    "encoder.block.0.layer.1.mlp.router.classifier",
+    "feed-forward gate": "rwkv.blocks.0.feed_forward.receptance blk.0.ffn_gate_shexp",
+    "feed-forward in": "h.0.mlp.key blocks.0.channel_mix.key "
+    "rwkv.blocks.0.feed_forward.key blocks.0.ffn.key stages.0.layers.0.pwconv1 layer.0.ff.layer_1 "
+    "layers.0.feed_forward.intermediate_dense h.0.ffn.0 transformer.ffns.0.lin1",
+    "feed-forward out": "rwkv.blocks.0.feed_forward.value blocks.0.ffn.value stages.0.layers.0.pwconv2 "
+    "layer.0.ff.layer_2 layers.0.feed_forward.output_dense h.0.ffn.2 transformer.ffns.0.lin2 layers.0.mlp.o_proj",
+    "embedding": "transformer.w",
+    "position embedding": "encoder.block.0.layer.0.SelfAttention.relative_attention_bias encoder.rel_embeddings "
+    "vision_encoder.layers.0.attn.rel_pos_h encoder.pos_conv_embed.conv",
+    "token-type embedding": "layer.0.rel_attn.seg_embed",
+    "patch embedding": "vit.embeddings.patch_embeddings.projection vision_model.embeddings.patch_embedding "
+    "patch_embed.proj",
+    "projection": "albert.encoder.embedding_hidden_mapping_in electra.embeddings_project visual_projection "
+    "wav2vec2.feature_projection.projection encoder.layers.0.downsample.reduction multi_modal_projector.linear_1",
+    "convolution": "conv1 layer1.0.conv2 wav2vec2.feature_extractor.conv_layers.0.conv backbone.layers.0.mixer.conv1d "
+    "stages.0.layers.0.dwconv resnet.embedder.embedder.convolution",
+    "head": "generator_predictions.dense discriminator_predictions.dense_prediction predictions.dense pred_layer.proj "
+    "decoder.decoder_pred",
+    "other": "model.layers.0.self_attn.indexer.wk layers.0.self_attn.sampling_offsets",
+}
+
+
+@pytest.mark.parametrize("role", SPELLINGS)
+def test_a_role_has_many_spellings(role):
+    assert {name: role_of(name) for name in SPELLINGS[role].split()} == dict.fromkeys(SPELLINGS[role].split(), role)
+    assert role in ROLES
+
+
+def test_every_row_of_the_table_names_a_role_and_every_role_has_a_row():
+    rows = {role for role, _ in (*roles._TABLE, *roles._BLOCK_TABLE)}
+    assert rows | {"head"} == set(ROLES)
+
+
+def test_a_layer_known_by_its_path_keeps_it_as_its_name():
+    assert [short_name(n) for n in ("layer1.0.conv2", "visual_projection")] == ["conv2", "visual_projection"]
+    assert short_name("layers.0.mlp.gate") == "block 0 router"

@@ -1,5 +1,7 @@
 """Modules, tensors and torch's own files: the same matrices as from arrays, and no pickle that runs code."""
 
+import gc
+import json
 import pickle
 
 import numpy as np
@@ -9,6 +11,7 @@ from sources import LITTLE, Evil, check_damaged, check_garbage, check_sharded, c
 
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.weights import iter_weights
+from rmt_lab.weights.read import find_weights
 
 torch = pytest.importorskip("torch", reason="needs torch")
 safetensors_torch = pytest.importorskip("safetensors.torch", reason="needs safetensors")
@@ -102,10 +105,9 @@ def test_tied_weights_count_once(tmp_path):
 def test_modules_on_the_meta_device_are_not_mistaken_for_tied():
     with torch.device("meta"):
         model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Linear(3, 3))
-    with pytest.warns(UserWarning, match="[01].weight cannot be read and is given as NaN"):
-        found = list(iter_weights(model))
-    assert [w.longname for w in found] == ["0", "1"]
-    assert all(np.isnan(w.matrix).all() for w in found)
+    with pytest.warns(UserWarning, match="cannot be read") as caught:
+        assert list(iter_weights(model)) == []
+    assert [str(w.message)[:13] for w in caught] == ["0 is left out", "1 is left out"]
 
 
 def test_a_tensor_is_a_source_of_one_matrix():
@@ -130,19 +132,15 @@ def test_fused_rows_split_as_torchs_own_attention_uses_them():
 
 def test_an_unreadable_tensor_does_not_stop_the_others(tmp_path):
     W = torch.ones(3, 4)
-    quantised = {"a.weight": W, "b.weight": W.to(torch.int8), "c.weight": W.to(torch.float8_e4m3fn), "d.weight": 2 * W}
+    quantised = {"a.weight": W, "b.weight": W.to(torch.int8), "c.weight": W.to(torch.int32), "d.weight": 2 * W}
     safetensors_torch.save_file(quantised, tmp_path / "model.safetensors")
     for source in (quantised, tmp_path):
         with pytest.warns(UserWarning, match="cannot be read") as caught:
             found = list(iter_weights(source))
-        assert [w.longname for w in found] == ["a", "b", "c", "d"]
-        assert [np.isnan(w.matrix).all() for w in found] == [False, True, True, False]
-        assert {w.matrix.shape for w in found} == {(3, 4)}
+        assert [(w.layer_id, w.longname) for w in found] == [(0, "a"), (3, "d")]
         messages = [str(w.message) for w in caught]
         assert len(messages) == 2
-        assert "b.weight cannot be read and is given as NaN: it is stored as i" in messages[0]
-        with pytest.raises(ValueError, match="W holds 12 NaN"):
-            Spectrum.from_matrix(found[1].matrix)
+        assert "b is left out: it cannot be read: it is stored as i" in messages[0]
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".bin"])
@@ -166,19 +164,128 @@ def test_damaged_bytes_give_a_matrix_or_a_value_error_and_nothing_else(little, f
     check_damaged(little, flips)
 
 
-@pytest.mark.parametrize("how", ["torch", "torch legacy", "pickle", "whole module"])
-def test_a_pickle_that_runs_code_is_refused(tmp_path, how):
-    path, trace = tmp_path / "model.pt", tmp_path / "trace"
+# --- training checkpoints -------------------------------------------------------------------------------------------
+
+MOMENTS = {"state": {0: {"exp_avg": torch.ones(9, 4)}}, "param_groups": [{"lr": 0.1}]}
+
+
+def wrapped(tensors):
+    """The state dict as training scripts save it; never the moments of the optimizer."""
+    return {
+        "a random state beside it": {"model": tensors, "rng_state": torch.zeros(5, dtype=torch.uint8)},
+        "a step that is a tensor": {"step": torch.tensor(3), "model": tensors},
+        "DeepSpeed": {"module": tensors, "optimizer": MOMENTS, "global_steps": 7},
+        "net": {"net": tensors, "acc": 0.9, "epoch": 3},
+        "Lightning": {"state_dict": tensors, "optimizer_states": [MOMENTS], "pytorch-lightning_version": "2.0"},
+        "torch's tutorial": {"model_state_dict": tensors, "optimizer_state_dict": MOMENTS, "loss": torch.tensor(0.1)},
+        "two levels": {"model": {"module": tensors, "version": 1}, "amp": {"scale": torch.ones(3, 3)}},
+        "an average of it": {"ema": {"fc.weight": torch.ones(5, 5)}, "model": tensors},
+        "only the average": {"ema": tensors, "step": torch.tensor(3)},
+        "no wrapping, other values": {**tensors, "epoch": 3, "config": {"lr": 0.1}},
+    }
+
+
+@pytest.mark.parametrize("how", wrapped({}))
+def test_a_training_checkpoint_gives_its_state_dict(state, expected, tmp_path, how):
+    checkpoint = wrapped({name: torch.from_numpy(value) for name, value in state.items()})[how]
+    assert same(iter_weights(checkpoint), expected)
+    for name in ("a.pt", "b.CKPT", "c.Bin"):
+        torch.save(checkpoint, tmp_path / name, _use_new_zipfile_serialization=name != "c.Bin")
+        assert same(iter_weights(tmp_path / name), expected), name
+
+
+@pytest.mark.parametrize("checkpoint", [MOMENTS, {"weights": {"fc.weight": torch.ones(3, 3)}}, {0: MOMENTS}])
+def test_a_checkpoint_without_a_state_dict_names_its_keys(checkpoint, tmp_path):
+    torch.save(checkpoint, tmp_path / "a.pt")
+    for source in (checkpoint, tmp_path / "a.pt"):
+        with pytest.raises(ValueError, match=rf"holds no tensor under its keys {next(iter(checkpoint))!r}.*state_dict"):
+            iter_weights(source)
+
+
+def test_keys_that_are_no_names_are_refused(tmp_path):
+    torch.save({0: torch.ones(3, 3)}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"source='.*a\.pt' has a key 0; the keys of a state dict are names"):
+        iter_weights(tmp_path / "a.pt")
+
+
+def test_the_ending_of_a_file_may_be_in_capitals(state, expected, tmp_path):
+    tensors = {name: torch.from_numpy(value) for name, value in state.items()}
+    safetensors_torch.save_file(tensors, tmp_path / "MODEL.SAFETENSORS")
+    assert same(iter_weights(tmp_path / "MODEL.SAFETENSORS"), expected)
+    assert same(iter_weights(tmp_path), expected)
+    with pytest.raises(FileNotFoundError, match="there is no such file or folder"):  # and no name for the hub
+        iter_weights("NOWHERE.PT")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of newer versions
+def test_a_torchscript_archive_is_told_by_name(tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(3, 3)), tmp_path / "model.pt")
+    with pytest.raises(ValueError, match="is a TorchScript archive, which holds code; save the state dict instead"):
+        iter_weights(tmp_path / "model.pt")
+
+
+def test_messages_show_the_path_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"^source='bad\.pt' is no torch checkpoint"):
+        iter_weights("bad.pt")
+
+
+def test_of_old_files_that_cannot_be_mapped_one_stays_in_memory(tmp_path):
+    for i in range(3):
+        torch.save({"fc.weight": torch.ones(50, 50)}, tmp_path / f"{i}.pt", _use_new_zipfile_serialization=False)
+        assert find_weights(tmp_path / f"{i}.pt")[0].shape == (50, 50)
+    gc.collect()
+    assert sum(type(x) is torch.Tensor and x.shape == (50, 50) for x in gc.get_objects()) == 1
+
+
+# --- pickles that run code -------------------------------------------------------------------------------------------
+
+
+def write_evil(path, trace, how):
     evil = {"a.weight": torch.ones(3, 3), "b": Evil(str(trace))}
     if how == "pickle":
         path.write_bytes(pickle.dumps(evil))
     elif how == "whole module":
         torch.save(torch.nn.Linear(3, 3), path)
+    elif how == "in the state dict's place":
+        torch.save({"model": Evil(str(trace)), "state_dict": {"a.weight": torch.ones(3, 3)}}, path)
     else:
         torch.save(evil, path, _use_new_zipfile_serialization=how == "torch")
+
+
+def test_the_payload_is_real(tmp_path):
+    write_evil(tmp_path / "model.pt", tmp_path / "trace", "torch")
+    torch.load(tmp_path / "model.pt", weights_only=False)
+    assert (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize("where", ["pt", "pth", "bin", "ckpt", "PT", "a shard", "a folder"])
+@pytest.mark.parametrize("how", ["torch", "torch legacy", "pickle", "whole module", "in the state dict's place"])
+def test_a_pickle_that_runs_code_is_refused(tmp_path, how, where):
+    source, trace = tmp_path / f"model.{where}", tmp_path / "trace"
+    if where == "a shard":
+        source = tmp_path / "model.bin.index.json"
+        source.write_text(json.dumps({"weight_map": {"a.weight": "shard.bin"}}))
+        write_evil(tmp_path / "shard.bin", trace, how)
+    elif where == "a folder":
+        source = tmp_path
+        write_evil(tmp_path / "pytorch_model.bin", trace, how)
+    else:
+        write_evil(source, trace, how)
     with pytest.raises(ValueError, match="pickle of Python objects.*runs code.* refused") as caught:
-        iter_weights(path)
+        iter_weights(source)
     assert caught.value.__cause__ is None
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".gguf", ".npz", ".npy", ".index.json"])
+@pytest.mark.parametrize("how", ["torch", "torch legacy", "pickle"])
+def test_a_pickle_under_another_ending_is_refused(tmp_path, how, suffix):
+    path, trace = tmp_path / f"model{suffix}", tmp_path / "trace"
+    write_evil(path, trace, how)
+    with pytest.raises(ValueError, match=r"source='.*model.* (is|holds) no "):
+        iter_weights(path)
     assert not trace.exists()
 
 
