@@ -3,6 +3,7 @@
 from . import spacings
 from .generalised_mp import GeneralisedMarchenkoPastur, ar1_population
 from .marchenko_pastur import MarchenkoPastur
+from .overlaps import SubspaceOverlap, subspace_overlap
 from .resolvent import stieltjes
 from .semicircle import Semicircle
 from .spiked import (
@@ -20,6 +21,7 @@ __all__ = [
     "GeneralisedMarchenkoPastur",
     "MarchenkoPastur",
     "Semicircle",
+    "SubspaceOverlap",
     "TracyWidom",
     "ar1_population",
     "covariance_overlaps",
@@ -33,4 +35,5 @@ __all__ = [
     "spike_strength",
     "spike_threshold",
     "stieltjes",
+    "subspace_overlap",
 ]

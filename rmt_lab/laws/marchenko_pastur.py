@@ -163,7 +163,8 @@ class MarchenkoPastur:
         above, below = np.sqrt(self.upper_edge - x), np.sqrt(x - self.lower_edge)
         low = below < above  # an angle under pi/2 from the lower edge
         angle = 2 * np.arctan2(np.minimum(above, below), np.maximum(above, below))
-        tail = np.where(low, tail_mass(angle, -self._r), tail_mass(angle, self._r))
+        tail = np.empty_like(angle)
+        tail[low], tail[~low] = tail_mass(angle[low], -self._r), tail_mass(angle[~low], self._r)
         return np.where(low, tail, 1 - tail), np.where(low, 1 - tail, tail)
 
 

@@ -30,13 +30,18 @@ def upper_edge_scaling(rows: float, columns: float, sigma: float, rf: int) -> tu
     0.155 / rows on average, and 1 / sigma^2 is high by three variances (four keep the level); the error of sigma widens
     the law, less so for its correlation with the largest eigenvalue. All measured at columns = 5 .. 200, Q = 1 .. 8.
     """
-    law = TracyWidom(1)
+    mean, variance = _moments()
     centre, scale = edge_scaling(rows, columns, sigma)
     error = relative_error(rows, columns, rf)
     bias, error = (2 * x * centre / scale for x in (0.155 / rows + 2 * error**2, error))
     correlation = 0.6 * columns ** (-1 / 3) / math.sqrt(rf)
-    widening = math.sqrt(1 + max(0.0, error**2 - 2 * correlation * error * math.sqrt(law.var())) / law.var())
-    return centre + scale * (bias + law.mean() * (1 - widening)), scale * widening
+    widening = math.sqrt(1 + max(0.0, error**2 - 2 * correlation * error * math.sqrt(variance)) / variance)
+    return centre + scale * (bias + mean * (1 - widening)), scale * widening
+
+
+@cache
+def _moments() -> tuple[float, float]:
+    return TracyWidom(1).mean(), TracyWidom(1).var()
 
 
 def lower_threshold_of(rows: float, columns: float, level: float, rf: int) -> float:

@@ -102,17 +102,20 @@ class TracyWidom:
     def _evaluate(self, s: npt.ArrayLike) -> tuple[Array, Array, Array]:
         """cdf, sf and pdf at s."""
         s = np.clip(np.asarray(s, dtype=np.float64), -100, 300)  # where the tails have underflown
+        low, high = _table(self.beta)["body_range"]
+        values = np.full((3, *s.shape), np.nan)
+        for part, law in ((s < low, self._left), ((s >= low) & (s <= high), self._body), (s > high, self._right)):
+            if part.any():
+                values[:, part] = law(s[part])
+        return values[0][()], values[1][()], values[2][()]
+
+    def _body(self, s: Array) -> tuple[Array, Array, Array]:
+        """From the table."""
         table = _table(self.beta)
         low, high = table["body_range"]
-        t = (2 * np.clip(s, low, high) - low - high) / (high - low)
+        t = (2 * s - low - high) / (high - low)
         cdf = chebval(t, table["body"])
-        body = cdf, 1 - cdf, chebval(t, chebder(table["body"])) * 2 / (high - low)
-        tails = self._left(np.minimum(s, low)), self._right(np.maximum(s, high))
-        cdf, sf, pdf = (
-            np.where(s < low, left, np.where(s > high, right, middle))[()]
-            for left, right, middle in zip(*tails, body, strict=True)
-        )
-        return cdf, sf, pdf
+        return cdf, 1 - cdf, chebval(t, table["body_slope"]) * 2 / (high - low)
 
     def _right(self, s: Array) -> tuple[Array, Array, Array]:
         """For s >= 2: log sf = -(2 beta/3) s^(3/2) - (3 beta/4) log s + h(s^(-3/2)), h from the table."""
@@ -120,7 +123,7 @@ class TracyWidom:
         low, high = table["tail_range"]
         t = (2 * np.maximum(s**-1.5, low) - low - high) / (high - low)
         sf = np.exp(-2 * beta / 3 * s**1.5 - 3 * beta / 4 * np.log(s) + chebval(t, table["tail"]))
-        slope = chebval(t, chebder(table["tail"])) * 2 / (high - low)
+        slope = chebval(t, table["tail_slope"]) * 2 / (high - low)
         hazard = beta * np.sqrt(s) + 3 * beta / (4 * s) + 1.5 * s**-2.5 * slope
         return 1 - sf, sf, sf * hazard
 
@@ -200,6 +203,7 @@ def largest_eigenvalue_p_value(lambda_max: npt.ArrayLike, N: float, M: float, si
 
 @cache
 def _table(beta: int) -> dict[str, Any]:
-    """Chebyshev coefficients of one beta: body, tail, their ranges, and the moments."""
-    with files("rmt_lab").joinpath("data/tracy_widom.npz").open("rb") as file, np.load(file) as table:
-        return {key[:-1]: table[key] for key in table.files if key.endswith(str(beta))}
+    """Chebyshev coefficients of one beta: body, tail, their derivatives and ranges, and the moments."""
+    with files("rmt_lab").joinpath("data/tracy_widom.npz").open("rb") as file, np.load(file) as stored:
+        table = {key[:-1]: stored[key] for key in stored.files if key.endswith(str(beta))}
+    return table | {f"{part}_slope": chebder(table[part]) for part in ("body", "tail")}

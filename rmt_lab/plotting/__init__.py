@@ -5,6 +5,7 @@ Blue is measured, red is noise, orange the power law, violet spikes and fingers,
 pyplot figure of its own, which a notebook shows.
 """
 
+from .comparison import plot_change, plot_cosines, plot_overlap
 from .groups import plot_ecdf, plot_pairs
 from .levels import plot_counts, plot_paths, plot_repulsion, plot_spacings
 from .models import plot_alphas, plot_layer_grid
@@ -50,13 +51,16 @@ __all__ = [
     "plain_log_ticks",
     "plot_against",
     "plot_alphas",
+    "plot_change",
     "plot_choice",
+    "plot_cosines",
     "plot_counts",
     "plot_ecdf",
     "plot_fingers",
     "plot_heavy_tail",
     "plot_largest",
     "plot_layer_grid",
+    "plot_overlap",
     "plot_pairs",
     "plot_paths",
     "plot_peeling",

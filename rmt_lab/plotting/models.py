@@ -93,15 +93,19 @@ def plot_layer_grid(
     measured = [values_above_zero(s, True) for s in spectra]
     noises = [noise_behind(s, null, True) if null else None for s, null in zip(spectra, nulls, strict=True)]
     low, high = _common_axis([*measured, *(np.array(x.edges) for x in noises if x)])
-    drawn = []
+    drawn, behinds = [], []
     for ax, s, null, behind, values, title in zip(grid, spectra, nulls, noises, measured, titles, strict=False):
         edges = style.bin_edges(values, low, high, bins)
         alone = style.num_single(values)
         drawn.append(style.spectrum_bars(ax, values, alone, edges, len(s.singular_values), "measured"))
         if isinstance(null, Spectrum):
-            style.outline(ax, values_above_zero(null, True), edges, len(null.singular_values), noise)
+            heights = style.outline(ax, values_above_zero(null, True), edges, len(null.singular_values), noise)
+            behinds.append((edges[1:], heights))
         elif behind:
             ax.plot(behind.x, behind.density, color=NOISE, linewidth=2, label=noise)
+            behinds.append((behind.x, behind.density))
+        else:
+            behinds.append((edges[1:], np.zeros(1)))
         if behind and len(behind.spikes):
             style.short_ticks(ax, behind.spikes, "beyond the noise", 6)
         style.single_ticks(ax, drawn[-1].single, "single value", size=14)
@@ -117,14 +121,15 @@ def plot_layer_grid(
     tops = [d.heights.max() for d in drawn]
     top = 1.15 * min(max(tops), 2 * float(np.median(tops))) or 1
     grid[0].set(xlim=(low, high), ylim=(0, top))
-    for ax, d, values in zip(grid, drawn, measured, strict=False):
+    for ax, d, (x, law), values in zip(grid, drawn, behinds, measured, strict=False):
         cut = d.heights.max() > top
-        if cut:
-            at = float(d.edges[int(d.heights.argmax()) + 1])
-            ax.annotate(
-                f"↑ {d.heights.max():.2g}", (at, 1), xycoords=("data", "axes fraction"), xytext=(3, -2), va="top",
-                textcoords="offset points", fontsize=GRID, color=MEASURED,
-            )  # fmt: skip
+        for right, heights, color in ((d.edges[1:], d.heights, MEASURED), (x, law, NOISE)):
+            if heights.max() > top:  # told at the right of what does not fit
+                ax.annotate(
+                    f"↑ {heights.max():.2g}", (float(right[np.flatnonzero(heights > top)[-1]]), 1), va="top",
+                    xycoords=("data", "axes fraction"), xytext=(3, -2), textcoords="offset points",
+                    fontsize=GRID, color=color,
+                )  # fmt: skip
         _tell_single(ax, values, len(d.single), high, columns > 4, 0.76 if cut else 0.97)
     if beyond:
         seen = f"in {sum(beyond)} of {count(len(beyond), 'layer')} singular values stand beyond the noise"

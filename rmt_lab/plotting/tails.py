@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from .._arrays import Array, as_values
 from ..spectrum import Spectrum
 from ..tails.fingers import FingerFit, Rule, fix_fingers
-from ..tails.power_law import PowerLawFit, fit_power_law
+from ..tails.power_law import PowerLawFit, differ, fit_power_law
 from ..tails.search import MISFIT, Scan
 from ..tails.truncated import TruncatedPowerLawFit, fit_truncated_power_law
 from . import style
@@ -62,8 +62,8 @@ def plot_tail(
     ax = style.new_axes(ax)
     noun, name = ("eigenvalue", spectrum.name) if isinstance(spectrum, Spectrum) else ("value", "")
     x = spectrum.nonzero_eigenvalues if isinstance(spectrum, Spectrum) else as_values(spectrum)
-    if fit is None and not (len(x) and x[0] == x[-1]):
-        fit = fit_power_law(x)
+    if fit is None and (not len(x) or differ(x)):
+        fit = fit_power_law(spectrum.tail_eigenvalues if isinstance(spectrum, Spectrum) else x)
     accepted, raw, dropped = (fit.fit, fit.raw, len(fit.dropped)) if isinstance(fit, FingerFit) else (fit, fit, 0)
     above = 1 - np.searchsorted(x, x) / len(x)
     kept = len(x) - dropped

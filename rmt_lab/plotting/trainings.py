@@ -59,11 +59,27 @@ def follow(training: Training, name: str) -> Followed:
     return Followed(training, name, spectra, tuple(fit_power_law(s.nonzero_eigenvalues) for s in spectra))
 
 
+def views(training: Training) -> tuple[str, ...]:
+    """The views of a training that :func:`plot_training` takes.
+
+    The first checkpoint of a folder need not be an initialisation, so that the view says its step instead.
+
+    Examples
+    --------
+    >>> from rmt_lab import trainings
+    >>> views(trainings.load("little"))
+    ('over its initialisation', 'over Marchenko-Pastur', 'tail, over noise')
+    """
+    first = training.steps[0]
+    known = training.at(first).layers[0].init_std is not None
+    return VIEWS if known else (f"over step {first}", *VIEWS[1:])
+
+
 @lru_cache(maxsize=16)
-def noise_alphas(N: int, M: int) -> tuple[float, float]:
+def noise_alphas(N: int, M: int, rf: int = 1) -> tuple[float, float]:
     """Between which values 90 % of the exponents lie that are fitted to N x M Gaussian noise of any level.
 
-    From 60 drawn matrices, always the same ones.
+    From 60 drawn matrices, always the same ones; for a convolution each is rf pooled slices.
 
     Examples
     --------
@@ -72,26 +88,31 @@ def noise_alphas(N: int, M: int) -> tuple[float, float]:
     (True, True)
     """
     rng = np.random.default_rng(0)
-    alphas = [fit_power_law(gaussian_spectrum(N, M, rng=rng).nonzero_eigenvalues).alpha for _ in range(_DRAWN)]
+    drawn = ([gaussian_spectrum(N, M, rng=rng).nonzero_eigenvalues for _ in range(rf)] for _ in range(_DRAWN))
+    alphas = [fit_power_law(np.concatenate(slices)).alpha for slices in drawn]
     low, high = np.quantile(alphas, [0.05, 0.95])
     return float(low), float(high)
 
 
 def beyond(s: Spectrum, start: Spectrum, view: str, rng: Rng = None) -> tuple[Array, str]:
     """The singular values that exceed what the view has behind them, and that in a few words."""
-    if view == VIEWS[0]:
-        largest, what = start.singular_values[-1], "its initialisation"
-    elif view == VIEWS[1]:
+    if view == VIEWS[1]:
         largest, what = np.sqrt(s.N * fit_bulk(s).threshold), "the noise of its bulk"
-    else:
+    elif view == VIEWS[2]:
         largest, what = matched_noise(s, rng=rng).singular_values[-1], "Gaussian noise of its norm"
+    else:
+        largest, what = start.singular_values[-1], _at_start(view)
     return s.singular_values[s.singular_values > largest], what
+
+
+def _at_start(view: str) -> str:
+    return "its initialisation" if view == VIEWS[0] else view.replace("over ", "those at ")
 
 
 def plot_training(
     followed: Followed,
     step: int,
-    view: str = VIEWS[0],
+    view: str | None = None,
     rng: Rng = None,
     fig: Figure | None = None,
     bins: Bins = None,
@@ -99,8 +120,9 @@ def plot_training(
     """The spectrum of a layer at one step; the losses and the exponents of all steps.
 
     A full circle is a tail with D sqrt(n) <= 0.76, as 95 % of power laws of independent values have, and more of those
-    of eigenvalues; an open one is no power law. The red band holds 90 % of the exponents that are fitted to Gaussian
-    noise of the layer's shape. The horizontal axis of the spectrum is the same at all steps.
+    of eigenvalues; an open one is a tail with more. The red band holds 90 % of the exponents that are fitted to
+    Gaussian noise of the layer's shape. The horizontal axis of the spectrum is the same at all steps. Where the losses
+    were not recorded, the exponents have all of the lower row, and a title there says so.
 
     Parameters
     ----------
@@ -109,13 +131,14 @@ def plot_training(
         One of ``followed.training.steps``.
     view : {"over its initialisation", "over Marchenko-Pastur", "tail, over noise"}
         Singular values over those of step 0, or over the Marchenko-Pastur law of the layer's own noise level; or the
-        tail of the eigenvalues over that of Gaussian noise of the same norm.
+        tail of the eigenvalues over that of Gaussian noise of the same norm. The default is the first of :func:`views`,
+        which for checkpoints is ``"over step 100"``, say: it names their first step.
     rng : Generator, int or None
         Draws the Gaussian noise.
     fig : Figure, optional
-        Where to draw; by default a pyplot figure. Its three Axes, if it has three, are used again.
+        Where to draw; by default a pyplot figure. Its Axes are used again if they are as many as needed.
     bins : int or array_like, optional
-        Number of bins or their edges, the same at all steps; default: those of step 0, see :func:`spectrum_bins`.
+        Number of bins or their edges, the same at all steps; default: those of the first, see :func:`spectrum_bins`.
 
     Raises
     ------
@@ -133,12 +156,15 @@ def plot_training(
     """
     training, name, spectra, fits = followed
     training.at(step)  # says which steps there are
-    if view not in VIEWS:
-        raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, VIEWS))}")
+    allowed = views(training)
+    view = allowed[0] if view is None else view
+    if view not in allowed:
+        raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, allowed))}")
     fig = fig or style.new_figure(FIGSIZE)
-    if len(fig.axes) != 3:
-        _lay_out(fig)
-    spectrum, loss, exponent = panels(fig, 1, 1, 1)
+    below = 2 if training.has_losses else 1
+    if len(fig.axes) != 1 + below:
+        _lay_out(fig, below)
+    spectrum, *losses, exponent = panels(fig, *[1] * (1 + below))
     now, looks = training.steps.index(step), range(len(training.steps))
     s = replace(spectra[now], name=f"{name}, step {step}")
     if view == VIEWS[2]:
@@ -150,14 +176,20 @@ def plot_training(
         widest = 1.1 * max(float(np.quantile(x.singular_values, 0.95)) for x in spectra)
         edges = style.bin_edges(spectra[0].singular_values, 0.0, widest, bins)  # the same at all steps
         _plot_singular_values(spectrum, s, spectra[0], edges, view)
-    _plot_losses(loss, training, now)
-    _plot_exponents(exponent, fits, now, noise_alphas(s.N, s.M))
+    for ax in losses:
+        _plot_losses(ax, training, now)
+    _plot_exponents(exponent, fits, now, noise_alphas(s.N, s.M, s.rf))
+    steps = f"{len(looks)} steps from {training.steps[0]} to {training.steps[-1]}"
+    told = f"Below, the losses and alpha at {steps}."
+    if not losses:
+        exponent.set_title("losses: not recorded", loc="right", fontsize=style.SMALL, color=style.GUIDE, y=1)
+        told = f"Below, alpha at {steps}. The losses were not recorded."
     ticks = looks[:: max(1, (len(looks) - 1) // 4)]
-    for ax in (loss, exponent):
+    for ax in (*losses, exponent):
         ax.axvline(now, color=style.GUIDE, linestyle=":", linewidth=1.5, zorder=1.5)
         ax.set_xlim(-0.7, len(looks) - 0.3)
         ax.set_xticks(ticks, [str(training.steps[i]) for i in ticks])
-        style.remember(ax, f"Below, the losses and alpha at {len(looks)} steps from 0 to {training.steps[-1]}.")
+        style.remember(ax, told)
     return fig
 
 
@@ -166,8 +198,8 @@ def _plot_singular_values(ax: Axes, s: Spectrum, start: Spectrum, edges: Array, 
     values = s.singular_values
     single = style.num_single(values)
     drawn = style.spectrum_bars(ax, values, single, edges, len(values), "this layer")
-    if view == VIEWS[0]:
-        behind = style.outline(ax, start.singular_values, edges, len(values), "its initialisation")
+    if view != VIEWS[1]:
+        behind = style.outline(ax, start.singular_values, edges, len(values), _at_start(view))
     else:
         noise = noise_behind(s, fit_bulk(s), singular_values=True)
         behind, law = noise.density, f"Marchenko-Pastur, σ = {noise.sigma:.3g}"
@@ -217,17 +249,17 @@ def _plot_exponents(ax: Axes, fits: tuple[PowerLawFit, ...], now: int, noise: tu
     ax.set_title(words, loc="left", fontsize=style.SMALL, color=style.GUIDE, y=1)
 
 
-def _lay_out(fig: Figure) -> None:
-    """The spectrum above; losses and exponents beside each other below."""
+def _lay_out(fig: Figure, below: int) -> None:
+    """The spectrum above; losses, if they are known, and exponents beside each other below."""
     fig.clear()
     fig.set_layout_engine("none")
     grid = fig.add_gridspec(
-        2, 2, left=0.115, right=0.975, bottom=0.09, top=0.885, hspace=0.45, wspace=0.25, height_ratios=(1.5, 1)
+        2, below, left=0.115, right=0.975, bottom=0.09, top=0.885, hspace=0.45, wspace=0.25, height_ratios=(1.5, 1)
     )
-    spectrum, *small = (fig.add_subplot(grid[place]) for place in ((0, slice(2)), (1, 0), (1, 1)))
+    spectrum, *small = (fig.add_subplot(part) for part in (grid[0, :], *(grid[1, i] for i in range(below))))
     spectrum.yaxis.set_label_coords(-0.085, 0.5)  # to look for room beside the ticks takes long
     for ax in small:
         ax.set_xlabel("training step", fontsize=style.LABEL)
-        ax.yaxis.set_label_coords(-0.155, 0.5)
+        ax.yaxis.set_label_coords(-0.155 if below == 2 else -0.085, 0.5)
         ax.tick_params(labelsize=style.SMALL)
         ax.spines[["top", "right"]].set_visible(False)

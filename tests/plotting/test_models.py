@@ -10,7 +10,7 @@ from drawn import area, by_color, guides, legend_texts, only, planted, words
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from rmt_lab import atlas
+from rmt_lab import Spectrum, atlas
 from rmt_lab.bulk import fit_bulk
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.laws import MarchenkoPastur
@@ -176,3 +176,12 @@ def test_alphas_that_cannot_be_drawn():
     with pytest.raises(ValueError, match="no layer of 'x' has an alpha"):
         plot_alphas({"x": pd.DataFrame({"alpha": [np.nan]})})
     assert not plt.get_fignums()
+
+
+def test_a_peak_of_noise_that_does_not_fit_is_told():
+    """The copy of a layer of very uneven strengths is far narrower than the layer, and so far higher."""
+    layer = Spectrum(np.linspace(1, 100, 400), 800, 400, name="embedding")
+    null = Spectrum(np.linspace(49, 51, 400), 800, 400)
+    fig = plot_layer_grid([layer], [null], fig=Figure())
+    [told] = [t for t in fig.axes[0].texts if t.get_text().startswith("↑")]
+    assert to_rgb(told.get_color()) == to_rgb(style.NOISE)

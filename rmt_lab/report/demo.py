@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import atlas
-from ._files import written_whole
-from .analysis import analyze
-from .ensembles.spectra import gaussian_spectrum
-from .plotting import alt_text, plot_alphas, plot_layer_grid
-from .plotting.tails import plot_tail
-from .report import new_canvas, save_figure, summary, table
-from .tails.fingers import fix_fingers
+from .. import atlas
+from .._files import written_whole
+from ..analysis import analyze
+from ..ensembles.spectra import gaussian_spectrum
+from ..plotting import alt_text, plot_alphas, plot_layer_grid
+from ..plotting.tails import plot_tail
+from ..tails.fingers import fix_fingers
+from .figures import new_canvas, save_figure
+from .text import summary, table
 
 #: The layers whose grids are drawn, and the one whose finger is shown.
 ROLES = ("feed-forward in", "query")
@@ -39,7 +41,17 @@ def demo(folder: Path) -> dict[str, pd.DataFrame]:
         The table of each model.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tables = {name: analyze(name, fix_fingers="clip_xmax") for name in ("minilm", "smollm2")}
+    tables = write_tables(("minilm", "smollm2"), folder)
+    print(f"\nFigures in {folder}:")
+    draw_against_noise("minilm", folder)
+    draw_finger(*FINGER, folder)
+    draw_alphas(tables, folder)
+    return tables
+
+
+def write_tables(names: Iterable[str], folder: Path) -> dict[str, pd.DataFrame]:
+    """The table of each of these models of the atlas, fingers fixed by ``clip_xmax``: printed, and written as CSV."""
+    tables = {name: analyze(name, fix_fingers="clip_xmax") for name in names}
     for name, details in tables.items():
         model = atlas.load(name)
         print(f"\n{name}: {model.provenance['model']} ({model.provenance['note']})\n")
@@ -47,18 +59,29 @@ def demo(folder: Path) -> dict[str, pd.DataFrame]:
         print(f"\n{summary(details)}")
         with written_whole(folder / f"{name}.csv") as file:
             file.write(details.to_csv(index=False).encode())
+    return tables
 
-    print(f"\nFigures in {folder}:")
-    minilm = atlas.load("minilm")
+
+def draw_against_noise(name: str, folder: Path) -> None:
+    """A grid for each of :data:`ROLES`: the layers of a model of the atlas over Gaussian ones of the same shapes."""
+    model = atlas.load(name)
     for role in ROLES:
-        spectra = [x.spectrum for x in minilm.select(role)]
+        spectra = [x.spectrum for x in model.select(role)]
         nulls = [gaussian_spectrum(s.N, s.M, s.entry_std, rng=i) for i, s in enumerate(spectra)]
         figure = plot_layer_grid(spectra, nulls, noise="Gaussian noise, same shape and variance")
-        _save(figure, folder / f"minilm {role}.png")
-    spectrum = atlas.load(FINGER[0])[FINGER[1]].spectrum
+        _save(figure, folder / f"{name} {role}.png")
+
+
+def draw_finger(name: str, layer: str, folder: Path) -> None:
+    """The tail of one layer of a model of the atlas, with the power law before and after its fingers are dropped."""
+    spectrum = atlas.load(name)[layer].spectrum
     ax = new_canvas().add_subplot()
     plot_tail(spectrum, fix_fingers(spectrum.nonzero_eigenvalues), ax)
     _save(ax.figure, folder / "a finger.png")
+
+
+def draw_alphas(tables: Mapping[str, pd.DataFrame], folder: Path) -> None:
+    """The alphas of some models before fingers are fixed, and after."""
     figure = new_canvas(height=9)
     panels = figure.subplots(2, 1)
     for ax, column, kind in zip(panels, ("raw_alpha", "alpha"), ("raw", "fingers fixed"), strict=True):
@@ -67,7 +90,6 @@ def demo(folder: Path) -> dict[str, pd.DataFrame]:
     for ax in panels:
         ax.set_xlim(limits[:, 0].min(), limits[:, 1].max())
     _save(figure, folder / "alphas.png")
-    return tables
 
 
 def _save(figure: Any, path: Path) -> None:
