@@ -15,6 +15,7 @@ from .repulsion import RepulsionExplorer
 from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
 from .training import TrainingExplorer
+from .upload import Upload
 
 __all__ = [
     "BulkExplorer",
@@ -27,5 +28,6 @@ __all__ = [
     "ResolventExplorer",
     "SpikeExplorer",
     "TrainingExplorer",
+    "Upload",
     "gallery",
 ]

@@ -9,6 +9,7 @@ controls, in that order; four methods say what is shown::
         n = number(100, 10, 1000, step=10, label="tosses n")
 
         presets = {"a hundred": {}, "many": {"n": 1000}}      # what differs from the defaults
+        swept = "n"                                           # what a page of frames goes through
 
         def compute(self):                                    # every figure that is shown, from parameters and seed
             return _tosses(self.seed)[: self.n].mean()
@@ -38,7 +39,7 @@ controls, in that order; four methods say what is shown::
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from traitlets import All, Bool, Enum, Float, HasTraits, Int, TraitType, Unicode, observe
 
@@ -89,6 +90,7 @@ class Model(HasTraits):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     figsize: ClassVar[tuple[float, float]] = style.FIGSIZE
+    swept: ClassVar[str] = ""  # the parameter that a page of frames goes through, where no other is asked for
 
     def __init__(self, **parameters: Any) -> None:
         if unknown := [name for name in parameters if name not in self.names()]:
@@ -116,6 +118,10 @@ class Model(HasTraits):
     def idle(self) -> Collection[str]:
         """Parameters that do nothing in the present state, and are greyed out; ``"seed"`` for a new sample."""
         return ()
+
+    def copy(self, **changes: Any) -> Self:
+        """The same state but for some values; the model itself stays as it is."""
+        return type(self)(**self.parameters() | changes)
 
     @property
     def result(self) -> Any:
@@ -145,6 +151,11 @@ class Model(HasTraits):
         """What may be chosen for a parameter now."""
         options = self.controls()[name]["options"]
         return list(options(self) if callable(options) else options)
+
+    def limits(self, name: str) -> tuple[float, float]:
+        """Where the slider of a number begins and ends now."""
+        trait: Any = self.traits()[name]
+        return trait.min, trait.max
 
     @classmethod
     def preset_values(cls, preset: str) -> dict[str, Any]:

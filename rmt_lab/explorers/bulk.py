@@ -56,6 +56,7 @@ class BulkModel(Model):
         "heavy tails": {"entries": "heavy tails: Student t, μ = 3"},
         "correlated": {"entries": "correlated in rows: AR(1), ρ = 0.5"},
     }
+    swept = "Q"
 
     @property
     def N(self) -> int:

@@ -49,6 +49,7 @@ class EdgeModel(Model):
         "GPT-2 layer": {"M": 768, "Q": 4.0},
         "scaled": {"scaled": True, "draws": 2000},
     }
+    swept = "M"
 
     @property
     def N(self) -> int:

@@ -48,6 +48,7 @@ class FingerModel(LayerChoice):
         "planted, ends": {"model": "truncated power law", "role": _VALUES, "block": 0, "planted": 2, "k": 2},
         "pure noise": {"model": "eigenvalues of Gaussian noise", "role": _VALUES, "block": 0},
     }
+    swept = "k"
     figsize = FIGSIZE
 
     def models(self) -> list[str]:

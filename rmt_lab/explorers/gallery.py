@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from html import escape
 from typing import Any
 
@@ -20,6 +18,7 @@ from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
 from .training import TrainingExplorer
 from .view import Explorer
+from .words import idea_and_questions, title
 
 #: The explorers, in the order of the course.
 KINDS: tuple[type[Explorer], ...] = (
@@ -36,10 +35,11 @@ KINDS: tuple[type[Explorer], ...] = (
 )
 
 
-#: Tabs as wide as their titles: of equal width they cut the longer ones on a narrow page.
+#: Tabs as wide as their titles: of equal width they cut the longer ones on a narrow page. In the colour of other text:
+#: the grey of tabs that are not open is too weak to read.
 _TABS = (
     "<style>.rmt-lab-gallery.jupyter-widgets.jupyter-widget-tab > .lm-TabBar .lm-TabBar-tab "
-    "{ flex-basis: auto }</style>"
+    "{ flex-basis: auto; color: var(--jp-ui-font-color1) }</style>"
 )
 
 
@@ -69,7 +69,7 @@ class Gallery(widgets.Tab):
     """
 
     def __init__(self) -> None:
-        self._kinds = {_title(kind): kind for kind in KINDS}
+        self._kinds = {title(kind): kind for kind in KINDS}
         self.explorers: dict[str, Explorer] = {}
         super().__init__([widgets.VBox() for _ in self._kinds], titles=self.names, selected_index=0)
         self.add_class("rmt-lab-gallery")
@@ -97,26 +97,13 @@ class Gallery(widgets.Tab):
             return
         kind = self._kinds[self.names[index]]
         explorer = self.explorers[self.names[index]] = kind()
-        idea, questions = _words(kind)
+        idea, questions = idea_and_questions(kind)
         asked = _html("p", questions)
         asked.layout.flex, asked.layout.max_width = "1 1 360px", "720px"
         beside = widgets.HBox([explorer, asked], layout={"flex_flow": "row wrap", "grid_gap": "0 40px"})
         above = _html("h3", [idea])
         above.value += _TABS
         self.children[index].children = (above, beside)
-
-
-def _title(kind: type[Explorer]) -> str:
-    """``"heavy tail"`` for HeavyTailExplorer."""
-    return re.sub(r"(?<=.)([A-Z])", r" \1", kind.__name__.removesuffix("Explorer")).lower()
-
-
-def _words(kind: type[Explorer]) -> tuple[str, list[str]]:
-    """The idea and the questions of an explorer, from its docstring."""
-    text = (inspect.getdoc(kind) or "").split("\nParameters\n")[0].split("\nExamples\n")[0]
-    idea, *rest = text.strip().split("\n\n")
-    questions = re.split(r"\n(?=\d\. )", "\n".join(part for part in rest if part.startswith("1. ")))
-    return " ".join(idea.split()), [" ".join(question.split()) for question in questions]
 
 
 def _html(tag: str, paragraphs: list[str]) -> Any:

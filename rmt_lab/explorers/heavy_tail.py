@@ -46,6 +46,7 @@ class HeavyTailModel(Model):
         "light, μ = 6": {"mu": 6.0},
         "square": {"Q": 1.0},
     }
+    swept = "mu"
     figsize = HEAVY_TAIL_SIZE
 
     @property

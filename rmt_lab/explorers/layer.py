@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from .. import atlas
+from .._arrays import one_blas_thread
 from ..analysis import LAYER_FAULTS, analyze, spectral_distance
 from ..atlas import Layer
 from ..ensembles.spectra import MOST_ENTRIES, MU, NULL_TITLES, OF_LAYER, noise_of_seed, scaled_to
@@ -19,11 +22,19 @@ from ..plotting.style import axes
 from ..spectrum import Spectrum
 from .base import choice, number
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers, atlas_layers, source_layers
+from .upload import Upload
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FEWEST = 20  # eigenvalues that a phase is told from
+
+
+class Opened(NamedTuple):
+    """A file of the reader's own: its path and its layers for a seed."""
+
+    path: str
+    layers: Callable[[int], Layers]
 
 
 class Compared(NamedTuple):
@@ -36,7 +47,7 @@ class Compared(NamedTuple):
     distance: float
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _row(spectrum: Spectrum) -> Any:
     return analyze([spectrum]).iloc[0]
 
@@ -60,6 +71,23 @@ class LayerModel(LayerChoice):
     }
     dependent = ("role", "null")
     source: ClassVar[str] = ""  # what was given beside the atlas, as it stands in the code
+
+    def __init__(self, opened: Mapping[str, Opened] | None = None, **parameters: Any) -> None:
+        self.opened = dict(opened or {})  # by the name that it is offered under
+        super().__init__(**parameters)
+
+    def copy(self, **changes: Any) -> Self:
+        """The same state but for some values, with the file that was opened."""
+        return type(self)(self.opened, **self.parameters() | changes)
+
+    def models(self) -> list[str]:
+        """The file that was opened, and the atlas."""
+        return [*self.opened, *super().models()]
+
+    def layers(self) -> Layers:
+        """The layers of the present model."""
+        opened = self.opened.get(self.model)
+        return opened.layers(self.seed) if opened else super().layers()
 
     def nulls(self) -> list[str]:
         """What the present layer can be compared with."""
@@ -142,7 +170,8 @@ class LayerModel(LayerChoice):
         lines += ["from rmt_lab.ensembles import matched_noise"] * ("matched" in null)
         lines += ["from rmt_lab.plotting import plot_against", ""]
         seed = f", rng={self.seed}" * bool(self.seed)
-        lines += [f"layer = next(layers_of({self.source}, layers=[{self.layer().layer_id}]{seed}))" if own else
+        source = repr(self.opened[self.model].path) if self.model in self.opened else self.source
+        lines += [f"layer = next(layers_of({source}, layers=[{self.layer().layer_id}]{seed}))" if own else
                   f"layer = atlas.load({self.model!r})[{self.key()!r}]"]  # fmt: skip
         lines += ["spectrum = layer.spectrum", f"null = {null}"]
         lines += [f"plot_against(spectrum, null, view={self.view!r}, what={NULL_TITLES[self.null]!r})"]
@@ -181,7 +210,7 @@ def model_over(source: Any) -> type[LayerModel]:
         }
 
         def models(self) -> list[str]:
-            return [name, *(other for other in atlas.names() if other != name)]
+            return [*self.opened, name, *(other for other in atlas.names() if other != name)]
 
         def layers(self) -> Layers:
             return read(self.seed) if self.model == name else super().layers()
@@ -203,12 +232,19 @@ class LayerExplorer(LayerChoiceExplorer):
        by alpha and its number of values. Is that evidence that the entries are heavy-tailed?
     3. Go from block to block, then to another role. Which layers hardly leave their initialisation?
 
+    A checkpoint that is dropped on it, or chosen by "Open a file", becomes another model of its list.
+
     Parameters
     ----------
     source : optional
         Anything :func:`rmt_lab.analyze` takes, to look at beside the models of the atlas.
     **parameters
         Of the model.
+
+    Attributes
+    ----------
+    upload : Upload
+        Where the file is.
 
     Raises
     ------
@@ -222,7 +258,7 @@ class LayerExplorer(LayerChoiceExplorer):
     >>> explorer.model.model, explorer.model.role, explorer.model.null
     ('dict', 'query', 'shuffled entries')
     >>> explorer.figure().axes[0].get_title("left")
-    '1 of 40 singular values exceeds its shuffled entries'
+    '2 of 40 singular values exceed its shuffled entries'
     """
 
     model_class = LayerModel
@@ -232,6 +268,57 @@ class LayerExplorer(LayerChoiceExplorer):
         if source is not None:
             self.model_class = model_over(source)  # type: ignore[misc]
         super().__init__(**parameters)
+        self._names = set(self.model.models())  # of all models that were ever offered
+        self.upload = Upload()
+        self.upload.on_file(self._open)
+        self.children = (self.upload, *self.children)  # type: ignore[has-type]
+
+    def close(self) -> None:
+        """Remove the explorer from the page, and the file that was opened."""
+        if hasattr(self, "upload"):
+            self.upload.close()
+        super().close()
+
+    def _open(self, path: str, name: str) -> None:
+        """Offer a file as a model and show it, in place of the one before; its other layers are analysed meanwhile."""
+        opened = Opened(path, source_layers(path))
+        shown, n = name, 1
+        while shown in self._names:  # two files may have one name, and pictures are remembered by it
+            shown, n = f"{name} ({n + 1})", n + 1
+        self._names.add(shown)
+        self.model.opened = {shown: opened}
+        self.controls["model"].options = self.model.options("model")  # which chooses the first: the file
+        self._analyse(shown)
+
+    def _analyse(self, name: str) -> None:
+        """Make the spectra of all layers and of their nulls in a thread of its own, so that the controls stay free."""
+        layers = [layer for of_role in self.model.opened[name].layers(0).values() for layer in of_role]
+        many, said = style.count(len(layers), "layer"), ""
+
+        def tell(words: str, fraction: float = -1.0) -> None:
+            nonlocal said
+            if self.upload.words == said or not said:  # otherwise another file has the word
+                said = words
+                self.upload.tell(words, fraction)
+
+        def work() -> None:
+            for i, layer in enumerate(layers, start=1):
+                if name not in self.model.opened or self.upload.path is None:
+                    return
+                with suppress(*LAYER_FAULTS), one_blas_thread():  # the explorer says it of the layer that it shows
+                    _row(layer.spectrum)
+                    for kind in layer.nulls[:1]:
+                        layer.null(kind)
+                tenths = 10 * i // len(layers)  # in words, which a screen reader speaks; the bar shows every layer
+                tell(f"{name} is open. Analysed: {10 * tenths} % of {many}.", i / len(layers))
+            tell(f"{name} is open. Analysed: {many}.")
+
+        tell(f"{name} is open.", 0.0)
+        self._analysis = threading.Thread(target=work, daemon=True)
+        try:
+            self._analysis.start()
+        except RuntimeError:  # no threads here: each layer is analysed when it is shown
+            tell(f"{name} is open.")
 
     def __repr__(self) -> str:
         source = f"{self.model.source}, " if self.model.source else ""

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
 from typing import Any, ClassVar
 
+from traitlets import validate
+
 from .. import atlas
 from ..analysis import layers_of
 from ..atlas import Layer
 from ..ensembles.matrices import Null
 from ..spectrum import Spectrum
 from .base import Model, choice, number
+from .sweep import steps
 from .view import Explorer
 
 MOST_BLOCKS = 1000
@@ -45,7 +48,7 @@ def source_layers(source: Any) -> Callable[[int], Layers]:
         known.append(((x.layer_id, x.name, x.longname, x.layer_type), x.nulls))
         del x  # and its matrix, before the next one is read
 
-    @lru_cache(maxsize=64)
+    @lru_cache(maxsize=1024)
     def spectrum(layer_id: int) -> Spectrum:
         return next(layers_of(source, [layer_id])).spectrum
 
@@ -73,6 +76,7 @@ class LayerChoice(Model):
     block = number(0, 0, MOST_BLOCKS, step=1, label="block")
 
     dependent: ClassVar[tuple[str, ...]] = ("role",)  # lists that change with the model or the role
+    swept = "block"
 
     def models(self) -> list[str]:
         """What may be chosen as a model."""
@@ -95,6 +99,15 @@ class LayerChoice(Model):
     def last_block(self) -> int:
         """How far the block goes."""
         return len(self.layers()[self.role]) - 1
+
+    def limits(self, name: str) -> tuple[float, float]:
+        """Blocks end where the role does."""
+        return (0, self.last_block()) if name == "block" else super().limits(name)
+
+    @validate("block")
+    def _at_most_the_last(self, proposal: Any) -> int:
+        known = self.model in self.models() and self.role in self.layers()  # if not, both are about to change
+        return int(min(proposal.value, self.last_block()) if known else proposal.value)
 
 
 class LayerChoiceExplorer(Explorer):
@@ -119,8 +132,9 @@ class LayerChoiceExplorer(Explorer):
                 self.controls[name].options = options  # which sets it to the first
             self.controls[name].value = wanted[name] if wanted[name] in options else options[0]
         last = self.model.last_block()
-        for control in (self.controls["block"], self.controls["block box"]):
-            control.max = max(control.value, last)
-            control.value = min(wanted["block"], last)
-            control.max = last
+        slider, box = self.controls["block"], self.controls["block box"]
+        slider.stops = steps(self.model, "block")
+        box.max = max(box.value, last)
+        slider.value = box.value = min(wanted["block"], last)
+        box.max = last
         self._busy = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import struct
 import zlib
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from PIL import Image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,17 +25,33 @@ def png(fig: Figure) -> bytes:
     Of 1800 x 900 points with large plain areas, zlib's fastest level and no row filter make 0.15 MB in 9 ms; Pillow,
     which tries five filters on every row, takes 31 (PNG specification, third edition, section 9).
     """
-    canvas = fig.canvas if isinstance(fig.canvas, _Canvas) else _Canvas(fig)
-    canvas.draw()
-    points = np.asarray(canvas.buffer_rgba())
-    height, width, _ = points.shape
+    rendered = points(fig)
+    height, width, _ = rendered.shape
     rows = np.zeros((height, 1 + 4 * width), np.uint8)  # each row begins with the number of its filter, 0
-    rows[:, 1:] = points.reshape(height, -1)
+    rows[:, 1:] = rendered.reshape(height, -1)
     header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits, red green blue and opacity
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.data, 1)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
+
+
+def points(fig: Figure) -> Any:
+    """What Agg makes of a figure: rows of red, green, blue and opacity, valid until the figure is rendered again."""
+    canvas = fig.canvas if isinstance(fig.canvas, _Canvas) else _Canvas(fig)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def small_png(rendered: Any) -> bytes:
+    """Points as a PNG of 64 colours: a quarter of the size of :func:`png`, but it takes three times as long."""
+    few = Image.fromarray(rendered[..., :3]).quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, plain = few.getpalette() or [], 3 * int(few.getpixel((0, 0)))  # type: ignore[arg-type]
+    palette[plain : plain + 3] = rendered[0, 0, :3].tolist()  # else white would be a faint grey
+    few.putpalette(palette)
+    file = io.BytesIO()
+    few.save(file, "PNG", compress_level=6)
+    return file.getvalue()
 
 
 class _Renderer(RendererAgg):

@@ -62,6 +62,7 @@ class PowerLawModel(Model):
         "real layer": {"data": "MiniLM: block 3 query", "top": 20.0},
         "pure noise": {"data": "eigenvalues of Gaussian noise", "top": 5.0},
     }
+    swept = "top"
     figsize = FIGSIZE
 
     def idle(self) -> Collection[str]:

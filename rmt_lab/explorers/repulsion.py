@@ -48,6 +48,7 @@ class RepulsionModel(Model):
         "rigid": {"time": _LAST, "width": 40, "view": REPULSION_VIEWS[1]},
         "many levels": {"time": _LAST, "draws": 20},
     }
+    swept = "time"
     figsize = REPULSION_SIZE
 
     def compute(self) -> Repulsion:

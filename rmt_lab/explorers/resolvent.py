@@ -51,6 +51,7 @@ class ResolventModel(Model):
         "one row": {"leave": True},
         "one row, M = 20": {"leave": True, "M": 20},
     }
+    swept = "eta"
     figsize = RESOLVENT_SIZE
 
     @property

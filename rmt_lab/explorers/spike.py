@@ -49,6 +49,7 @@ class SpikeModel(Model):
         "long": {"Q": 10.0},
         "tiny": {"M": 20},
     }
+    swept = "strength"
     figsize = SPIKE_SIZE
 
     @property

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .. import trainings
+from ..analysis import LAYER_FAULTS
 from ..plotting import style
 from ..plotting.tails import PLAUSIBLE
-from ..plotting.trainings import FIGSIZE, VIEWS, Followed, beyond, follow, noise_alphas, plot_training
+from ..plotting.trainings import FIGSIZE, VIEWS, Followed, beyond, follow, noise_alphas, plot_training, views
 from .base import choice, number
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers, by_role
 
@@ -39,11 +41,16 @@ class TrainingModel(LayerChoice):
         "small batches": {"model": "small_batch"},
         "tail": {"role": "feed-forward in", "view": VIEWS[2]},
     }
+    swept = "look"
     figsize = FIGSIZE
 
     def models(self) -> list[str]:
         """The recorded trainings."""
         return trainings.names()
+
+    def training(self) -> trainings.Training:
+        """The present training."""
+        return _load(self.model)
 
     def layers(self) -> Layers:
         """The layers of the present training, as they are in the end."""
@@ -51,34 +58,45 @@ class TrainingModel(LayerChoice):
 
     def step(self) -> int:
         """The recorded step; beyond the last one, the last one."""
-        steps = _load(self.model).steps
+        steps = self.training().steps
         return steps[min(self.look, len(steps) - 1)]
 
     def idle(self) -> Collection[str]:
         """Noise is drawn behind the tail alone."""
-        return [*["block"] * (self.last_block() == 0), *["seed"] * (self.view != VIEWS[2])]
+        steps = len(self.training().steps)
+        return [*["block"] * (self.last_block() == 0), *["look"] * (steps == 1), *["seed"] * (self.view != VIEWS[2])]
 
-    def compute(self) -> Followed:
-        """All spectra and all fits of the layer."""
-        return follow(_load(self.model), self.layer().name)
+    def compute(self) -> Followed | str:
+        """All spectra and all fits of the layer; or why there are none."""
+        try:
+            followed = follow(self.training(), self.key())
+            noise_alphas(*_shape(followed))  # drawn here, where a shape that has none is told
+        except LAYER_FAULTS as error:  # of a matrix of zeros, say; the other layers are still there to be looked at
+            return f"{self.layer().name} of {self.training().name} has no power law at every step: {error}"
+        return followed
 
     def draw(self, fig: Figure) -> Figure:
         """Spectrum, losses and exponents."""
+        if isinstance(self.result, str):
+            style.finish(style.axes(fig), f"{self.layer().name} cannot be followed", "", "", self.result)
+            return fig
         return plot_training(self.result, self.step(), self.view, self.seed, fig)
 
     def sentence(self) -> str:
         """Losses, what stands out and power law at this step, and what noise would give."""
+        if isinstance(self.result, str):
+            return f"{self.result}."
         training, name, spectra, fits = self.result
         i = training.steps.index(self.step())
         above, what = beyond(spectra[i], spectra[0], self.view, self.seed)
-        s, fit, best = spectra[i], fits[i], int(training.test_loss.argmin())
-        seen = f"Step {training.steps[i]} of {training.name}: loss {training.train_loss[i]:.2f} on training text, "
-        seen += f"{training.test_loss[i]:.2f} on held-out text (best: {training.test_loss[best]:.2f} at step "
-        seen += f"{training.steps[best]}). {style.sentence('', name)}, {s.N} × {s.M}: "
-        seen += f"{len(above) or 'none'} of {s.M} singular values exceed{'s' * (len(above) < 2)} {what}; "
+        s, fit = spectra[i], fits[i]
+        many = len(s.singular_values)
+        seen = f"Step {training.steps[i]} of {training.name}: {_losses(training, i)}. "
+        seen += f"{style.sentence('', name)}, {s.N} × {s.M}: "
+        seen += f"{len(above) or 'none'} of {many} singular values exceed{'s' * (len(above) < 2)} {what}; "
         seen += f"α = {fit.alpha:.2f} ± {fit.sigma:.2f} on {fit.n_tail} of {len(fit.x)} eigenvalues, "
         seen += f"D√n = {fit.scaled_D:.2f}. "
-        low, high = noise_alphas(s.N, s.M)
+        low, high = noise_alphas(*_shape(self.result))
         if low <= fit.alpha <= high:
             return f"{seen}Pure noise of this shape gives α = {low:.1f} to {high:.1f}, so this α says nothing."
         if fit.scaled_D > PLAUSIBLE:
@@ -91,17 +109,73 @@ class TrainingModel(LayerChoice):
         return (
             "from rmt_lab import trainings\n"
             "from rmt_lab.plotting import follow, plot_training\n\n"
-            f"training = trainings.load({self.model!r})\n"
-            f"followed = follow(training, {self.layer().name!r})\n"
+            f"{self.made()}\n"
+            f"followed = follow(training, {self.key()!r})\n"
             f"plot_training(followed, step={self.step()}, view={self.view!r}{noise})\n"
             f"print(followed.fits[training.steps.index({self.step()})])\n"
         )
+
+    def made(self) -> str:
+        """The line that makes the training."""
+        return f"training = trainings.load({self.model!r})"
+
+
+def _shape(followed: Followed) -> tuple[int, int, int]:
+    s = followed.spectra[0]
+    return s.N, s.M, s.rf
+
+
+def _losses(training: trainings.Training, i: int) -> str:
+    if not training.has_losses:
+        return "the losses were not recorded"
+    best = int(training.test_loss.argmin())
+    here = f"loss {training.train_loss[i]:.2f} on training text, {training.test_loss[i]:.2f} on held-out text"
+    return f"{here} (best: {training.test_loss[best]:.2f} at step {training.steps[best]})"
 
 
 @lru_cache(maxsize=4)
 def _layers(name: str) -> Layers:
     training = _load(name)
     return by_role(training.at(training.steps[-1]))
+
+
+def model_of(given: trainings.Training) -> type[TrainingModel]:
+    """A model that looks at a training of one's own; see :class:`TrainingExplorer`."""
+    last = len(given.steps) - 1
+    found = by_role(given.at(given.steps[last]))
+    shown = views(given)
+
+    class OwnModel(TrainingModel):
+        model = choice(lambda m: m.models(), "training", given.name)
+        block = number(0, 0, MOST_BLOCKS, step=1, label="block")
+        look = number(last, 0, last, step=1, label="recorded step no.")
+        view = choice(shown, "show")
+
+        presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+            "last step": {},
+            "first step": {"look": 0},
+            "bulk": {"view": shown[1]},
+            "tail": {"view": shown[2]},
+        }
+
+        def models(self) -> list[str]:
+            return [given.name]
+
+        def training(self) -> trainings.Training:
+            return given
+
+        def layers(self) -> Layers:
+            return found
+
+        def made(self) -> str:
+            if "source" not in given.record:
+                shipped = given.name in trainings.names()
+                return super().made() if shipped else "# training: the one that the explorer was given"
+            facts = [(k, given.record[k]) for k in ("layers", "cache")]
+            more = "".join(f", {k}={value!r}" for k, value in facts if value is not None)
+            return f"training = trainings.record({given.record['source']!r}{more})"
+
+    return OwnModel
 
 
 class TrainingExplorer(LayerChoiceExplorer):
@@ -117,6 +191,19 @@ class TrainingExplorer(LayerChoiceExplorer):
        batches.
     4. Find a layer whose alpha at the end is small and whose circle is open. What would you report of it?
 
+    Parameters
+    ----------
+    source : Training or path, optional
+        A training of your own in place of the shipped ones: what :func:`rmt_lab.trainings.record` returns, or the
+        folder or pattern of checkpoints that it takes. The losses of checkpoints are not known, and are not drawn.
+    **parameters
+        Of the model.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If the checkpoints cannot be read.
+
     Examples
     --------
     >>> explorer = TrainingExplorer()
@@ -126,3 +213,14 @@ class TrainingExplorer(LayerChoiceExplorer):
 
     model_class = TrainingModel
     model: TrainingModel
+
+    def __init__(self, source: trainings.Training | str | os.PathLike[str] | None = None, **parameters: Any) -> None:
+        self._source = ""
+        if source is not None:
+            training = source if isinstance(source, trainings.Training) else trainings.record(source)
+            self._source = "training, " if training is source else f"{training.record['source']!r}, "
+            self.model_class = model_of(training)  # type: ignore[misc]
+        super().__init__(**parameters)
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("(", f"({self._source}", 1)

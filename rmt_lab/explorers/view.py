@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import math
+import os
 from collections.abc import Callable
 from html import escape
 from typing import Any, ClassVar
@@ -12,8 +12,14 @@ import ipywidgets as widgets
 import traitlets
 from matplotlib.figure import Figure
 
+from .ahead import Ahead
 from .base import Code, Model
+from .flipbook import write_flipbook
+from .picture import Picture
 from .png import png
+from .slider import Slider
+from .sweep import steps
+from .words import idea_and_questions, title
 
 INCH = 90  # CSS pixels of an inch of the figure: 720 for a width of 8
 DPI = 2 * INCH  # twice as many in the picture, for a projector
@@ -21,7 +27,6 @@ DPI = 2 * INCH  # twice as many in the picture, for a projector
 _CELL = 352  # CSS pixels: two controls side by side over the picture
 _LABEL = {"description_width": "140px"}
 _BOX, _SLIDER = "222px", "126px"  # widths of a number box and of the slider beside it
-_SENTENCE = '<div role="status" aria-live="polite" style="font-size: 16px; line-height: 1.35; min-height: 6.75em">'
 
 
 class Explorer(widgets.VBox):
@@ -58,8 +63,13 @@ class Explorer(widgets.VBox):
             "reset": self._button("reset", "back to the first picture", lambda _: self.model.update(self._first)),
             "code": self._button("code", "the lines that make this picture", self._toggle_code),
         }
-        self.image = widgets.Image(format="png", width=self._width, layout={"max_width": "100%", "height": "auto"})
-        self.text = widgets.HTML(layout={"max_width": f"{self._width}px"})
+        self.picture = Picture(
+            width=self._width,
+            layout={"margin": "2px"},
+            sliders={name: c for name, c in self.controls.items() if isinstance(c, Slider)},
+            boxes={name: self.controls[f"{name} box"] for name, c in self.controls.items() if isinstance(c, Slider)},
+        )
+        self._ahead = Ahead(self.model, DPI, self.picture.send)
         self.listing = widgets.HTML(layout={"max_width": f"{self._width}px", "display": "none"})
         wrap = {"flex_flow": "row wrap", "align_items": "center", "max_width": f"{max(self._width, 2 * _CELL + 10)}px"}
         bars = [
@@ -67,7 +77,8 @@ class Explorer(widgets.VBox):
             widgets.HBox(rows, layout=wrap),
             widgets.HBox(list(self.buttons.values()), layout=wrap),
         ]
-        super().__init__([*bars, self.image, self.text, self.listing])
+        super().__init__([*bars, self.picture, self.listing])
+        self.add_class("rmt-lab-explorer")
         self._show()
         self.model.observe(self._show)
 
@@ -84,13 +95,45 @@ class Explorer(widgets.VBox):
         """Lines of code that make the present picture with the library alone."""
         return Code(self.model.code())
 
+    def flipbook(self, name: str, path: str | os.PathLike[str]) -> None:
+        """Write a page with one slider over pictures that are made now: it needs no kernel, no network, no server.
+
+        All other parameters keep their present values. Each preset has a button: where it differs from the present
+        values in this parameter alone, it moves the slider, and otherwise it shows a picture of its own.
+
+        Parameters
+        ----------
+        name : str
+            The parameter that the slider moves, one of ``model.controls()``; ``model.swept`` suits the explorer's idea.
+        path : path
+            ``.html``, written whole or not at all.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, if it changes nothing at present, or if the path ends in something else.
+        OSError
+            If the path cannot be written to.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from rmt_lab.explorers import FingerExplorer
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "fingers.html")
+        ...     FingerExplorer().flipbook("k", path)
+        ...     0.1e6 < os.path.getsize(path) < 0.6e6
+        True
+        """
+        write_flipbook(self.model, name, path, title(type(self)), idea_and_questions(type(self))[0])
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.model.parameters().items())})"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The widget, and the picture for where widgets do not run."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        data = {"text/plain": repr(self), "image/png": base64.b64encode(self.image.value).decode("ascii")}
+        data = {"text/plain": repr(self), "image/png": base64.b64encode(self.picture.value).decode("ascii")}
         return dict(bundle or {}) | data
 
     def _show(self, _: Any = None) -> None:
@@ -114,10 +157,13 @@ class Explorer(widgets.VBox):
                 self.controls[name].options = self.model.options(name)
                 self.controls[name].value = parameters[name]
         self._busy = False
-        self.image.value = png(self.model.draw(self._figure))
-        self.text.value = f"{_SENTENCE}{escape(self.model.sentence())}</div>"
+        with self.picture.hold_sync():  # in one message
+            self.picture.value = png(self.model.draw(self._figure))
+            self.picture.words = self.model.sentence()
+            self.picture.parameters = parameters
         self._list_code()
         self.presets.value = self.model.preset()
+        self._ahead.changed()
 
     def _choose_preset(self, change: Any) -> None:
         if change.new not in (None, self.model.preset()):
@@ -144,7 +190,8 @@ class Explorer(widgets.VBox):
         if control["control"] == "number":
             box, slider = box_and_slider(self.model, name)
             self.controls[name], self.controls[f"{name} box"] = slider, box
-            return widgets.HBox([box, slider], layout={"width": f"{_CELL}px"})
+            slider.on_msg(lambda *_: self._ahead.begin(name))  # the reader has touched it
+            return widgets.HBox([box, slider], layout={"width": f"{_CELL}px", "align_items": "center"})
         width = {"width": f"{_CELL - 4}px"}  # and a margin of 2 on either side
         shape: dict[str, Any] = {"description": control["label"], "style": _LABEL, "layout": width}
         if control["control"] == "choice":
@@ -157,38 +204,21 @@ class Explorer(widgets.VBox):
 
 
 def box_and_slider(model: Model, name: str) -> tuple[Any, Any]:
-    """The two widgets of a parameter, linked with it. The label is the box's, which a screen reader can name.
-
-    In the browser a slider shows the step nearest to its value, and reports that step as if it had been moved there. So
-    it is heeded only when it comes to another step than that of the model's value: 768 typed into the box stays 768.
-    """
+    """The two widgets of a parameter, linked with it."""
     trait: Any = model.traits()[name]
     control, value = model.controls()[name], getattr(model, name)
-    whole, log, step = isinstance(trait, traitlets.Int), control["log"], control["step"]
-    low, high = (math.log10(trait.min), math.log10(trait.max)) if log else (trait.min, trait.max)
+    whole = isinstance(trait, traitlets.Int)
     box = (widgets.BoundedIntText if whole else widgets.BoundedFloatText)(
-        value, min=trait.min, max=trait.max, step=1 if log else step, description=control["label"], style=_LABEL,
-        layout={"width": _BOX},
+        value, min=trait.min, max=trait.max, step=1 if control["log"] else control["step"],
+        description=control["label"], style=_LABEL, layout={"width": _BOX},
     )  # fmt: skip
-    kind = widgets.FloatLogSlider if log else widgets.IntSlider if whole else widgets.FloatSlider
-    slider = kind(
-        value, min=low, max=high, step=step, readout=False, tooltip=control["label"], layout={"width": _SLIDER}
-    )
-
-    def nearest_step(x: float) -> float:
-        steps = math.floor(((math.log10(x) if log else x) - low) / step + 0.5)
-        return min(low + steps * step, high)
-
-    def same_step() -> bool:
-        return math.isclose(nearest_step(slider.value), nearest_step(getattr(model, name)), abs_tol=1e-9)
+    slider = Slider(value=value, stops=steps(model, name), label=control["label"], layout={"width": _SLIDER})
 
     def moved(change: Any) -> None:
-        if not same_step():
-            setattr(model, name, round(change.new) if whole else round(change.new, 9))
+        setattr(model, name, round(change.new) if whole else round(change.new, 9))
 
     def follow(change: Any) -> None:
-        if not same_step():
-            slider.value = float(change.new) if log else change.new
+        slider.value = change.new
 
     slider.observe(moved, "value")
     model.observe(follow, name)

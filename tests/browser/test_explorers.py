@@ -29,7 +29,9 @@ def lab(tmp_path_factory):
         tab.goto(f"{address}/lab/tree/{notebook.name}?reset")
         tab.wait_for_selector("#jp-main-statusbar >> text=/Idle/", timeout=90_000)  # before, a cell is run by nobody
         outputs = run_all(tab, address, notebook, 1)
-        tab.wait_for_function(f"document.querySelectorAll('img.widget-image').length == {len(NAMES)}", timeout=60_000)
+        tab.wait_for_function(
+            f"document.querySelectorAll('img.rmt-lab-picture').length == {len(NAMES)}", timeout=60_000
+        )
         tab.add_style_tag(content=".Toastify { display: none }")  # JupyterLab's own notices, over the screenshots
         yield tab, errors, outputs
 
@@ -38,7 +40,7 @@ def lab(tmp_path_factory):
 def test_every_control_by_keyboard(lab, name):
     tab, errors, outputs = lab
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
-    root = tab.locator(f"img.widget-image >> nth={NAMES.index(name)} >> xpath=..")
+    root = tab.locator(".rmt-lab-explorer").nth(NAMES.index(name))
     root.scroll_into_view_if_needed()
     move_everything(tab, root, getattr(explorers, name))
     SCREENSHOTS.mkdir(exist_ok=True)

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from browser import SCREENSHOTS, WAIT, copy_cleared, jupyterlab, listen, move_everything, page
 
-from rmt_lab.explorers.gallery import KINDS, _title, _words
+from rmt_lab.explorers.gallery import KINDS
+from rmt_lab.explorers.words import idea_and_questions, title
 
 pytestmark = pytest.mark.browser
 
 NOTEBOOK = Path(__file__).parents[2] / "scripts" / "explorers.ipynb"
-KINDS = {_title(kind): kind for kind in KINDS}
+KINDS = {title(kind): kind for kind in KINDS}
 TAB = ".widget-tab .lm-TabBar-tab"
 
 
@@ -83,8 +84,8 @@ def test_every_tab_and_its_controls_by_keyboard(where, tmp_path):
         for i, (name, kind) in enumerate(KINDS.items()):
             tab.locator(TAB).nth(i).focus()
             tab.keyboard.press("Enter")
-            tab.locator(f"h3:visible:text-is('{_words(kind)[0]}')").wait_for(timeout=WAIT)
-            root = tab.locator("img.widget-image:visible >> xpath=..")
+            tab.locator(f"h3:visible:text-is('{idea_and_questions(kind)[0]}')").wait_for(timeout=WAIT)
+            root = tab.locator(".rmt-lab-explorer:visible")
             assert root.locator("[role=status]").inner_text() == kind().sentence
             root.scroll_into_view_if_needed()
             tab.screenshot(path=SCREENSHOTS / f"gallery {name} {where.__name__}.png")

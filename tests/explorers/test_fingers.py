@@ -138,7 +138,7 @@ def test_the_block_slider_ends_where_the_role_does():
     assert (shown.model.role, shown.model.block, slider.value, slider.max) == ("attention output", 23, 23, 29)
     assert shown.buttons["new sample"].disabled
     assert shown.presets.value == "one finger"
-    assert "block 23 attention output" in shown.text.value
+    assert "block 23 attention output" in shown.picture.words
 
 
 def test_each_state_is_drawn_once(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from rmt_lab import explorers
 from rmt_lab.explorers import gallery
 from rmt_lab.explorers.gallery import KINDS as TABS
-from rmt_lab.explorers.gallery import _title, _words
+from rmt_lab.explorers.words import idea_and_questions, title
 
 NOTEBOOK = Path(__file__).parents[2] / "scripts" / "explorers.ipynb"
 KINDS = [getattr(explorers, name) for name in explorers.__all__ if name.endswith("Explorer")]
@@ -19,7 +19,7 @@ KINDS = [getattr(explorers, name) for name in explorers.__all__ if name.endswith
 
 def test_every_explorer_has_a_tab_and_is_made_when_it_is_opened():
     shown = gallery()
-    assert sorted(shown.names) == sorted(map(_title, KINDS))
+    assert sorted(shown.names) == sorted(map(title, KINDS))
     assert list(shown.titles) == shown.names
     assert list(shown.explorers) == shown.names[:1]
     for i, name in enumerate(shown.names):
@@ -42,7 +42,7 @@ def test_the_order_is_that_of_the_course():
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_the_idea_and_every_question_are_told(kind):
-    idea, questions = _words(kind)
+    idea, questions = idea_and_questions(kind)
     doc = " ".join(kind.__doc__.split())
     assert doc.startswith(idea)
     assert idea.endswith(".")
@@ -56,7 +56,7 @@ def test_words_stand_around_the_open_explorer():
     shown.selected_index = shown.names.index("power law")
     above, row = shown.children[shown.selected_index].children
     explorer, beside = row.children
-    idea, questions = _words(type(explorer))
+    idea, questions = idea_and_questions(type(explorer))
     assert idea in unescape(above.value)
     assert all(q in unescape(beside.value) for q in questions)
 
@@ -67,7 +67,7 @@ def test_where_widgets_do_not_run_there_is_a_picture_of_the_open_tab():
     first = shown._repr_mimebundle_()["image/png"]
     shown.selected_index = 1
     bundle = shown._repr_mimebundle_()
-    assert base64.b64decode(bundle["image/png"]) == shown.explorers[shown.names[1]].image.value
+    assert base64.b64decode(bundle["image/png"]) == shown.explorers[shown.names[1]].picture.value
     assert bundle["image/png"] != first
     assert "application/vnd.jupyter.widget-view+json" in bundle
 

@@ -63,7 +63,7 @@ def test_the_sentence_knows_where_theory_ends():
     fit = shown.model.result.fit
     assert f"α = {fit.alpha:.2f} ± {fit.sigma:.2f} to the largest {fit.n_tail}" in shown.sentence
     assert "= 1.75." in shown.sentence
-    before = shown.image.value
+    before = shown.picture.value
     shown.controls["mu"].value = 5.0
-    assert "no such tail" in shown.text.value
-    assert shown.image.value != before
+    assert "no such tail" in shown.picture.words
+    assert shown.picture.value != before

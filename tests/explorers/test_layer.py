@@ -222,9 +222,9 @@ def test_code_for_a_source_without_a_name():
     np.testing.assert_allclose(space["null"].singular_values, shown.model.result.null.singular_values)
     assert repr(shown).startswith("LayerExplorer(source, model='dict', role='key', block=2")
     assert not shown.buttons["new sample"].disabled  # the entries are at hand
-    before = shown.image.value
+    before = shown.picture.value
     shown.buttons["new sample"].click()
-    assert shown.image.value != before
+    assert shown.picture.value != before
 
 
 def test_a_broken_layer_says_why_and_stops_no_other():

@@ -77,8 +77,8 @@ def test_predicted_and_actual_outlier_stand_side_by_side():
 def test_the_sentence_tells_shown_from_hidden():
     shown = SpikeExplorer(strength=2.0)
     assert "stands beyond" in shown.sentence
-    before = shown.image.value
+    before = shown.picture.value
     shown.controls["strength"].value = 0.5
     assert "lies within" in shown.sentence
-    assert "0.00 and 0.00" in shown.text.value
-    assert shown.image.value != before
+    assert "0.00 and 0.00" in shown.picture.words
+    assert shown.picture.value != before

@@ -185,8 +185,8 @@ def test_the_slider_of_steps_moves_picture_and_sentence():
     seen = set()
     for look in (0, 12, 24):
         shown.controls["look"].value = look
-        seen.add((shown.image.value, shown.text.value))
-        assert f"Step {_load('little').steps[look]} of little" in shown.text.value
+        seen.add((shown.picture.value, shown.picture.words))
+        assert f"Step {_load('little').steps[look]} of little" in shown.picture.words
     assert len(seen) == 3
 
 
@@ -205,9 +205,9 @@ def test_controls_that_do_nothing_are_idle():
     assert shown.buttons["new sample"].disabled
     shown.controls["view"].value = VIEWS[2]
     assert not shown.buttons["new sample"].disabled
-    before = shown.image.value
+    before = shown.picture.value
     shown.buttons["new sample"].click()
-    assert shown.image.value != before
+    assert shown.picture.value != before
     shown.controls["role"].value = "embedding"
     assert shown.controls["block"].disabled
     assert shown.sentence.count("Word embedding, 256 × 256") == 1
@@ -240,3 +240,102 @@ def test_it_asks_questions():
     doc = inspect.getdoc(TrainingExplorer)
     assert all(f"{i}. " in doc for i in (1, 2, 3, 4))
     assert eval(repr(TrainingExplorer(look=3)), {"TrainingExplorer": TrainingExplorer}).model.look == 3
+
+
+Q, UP = "h.{}.attn.q_proj.weight", "h.{}.mlp.up_proj.weight"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four checkpoints: noise, to which query 0 gains a direction; UP 1 is zero at first."""
+    rng = np.random.default_rng(0)
+    noise = {name.format(i): rng.normal(size=(90, 60)) for name in (Q, UP) for i in range(2)}
+    new = np.outer(rng.normal(size=90), rng.normal(size=60))
+    for i, step in enumerate((100, 400, 900, 1600)):
+        gained = {Q.format(0): noise[Q.format(0)] + 0.4 * i * new, UP.format(1): i * noise[UP.format(1)]}
+        np.savez(tmp_path / f"step_{step}.npz", **noise | gained)
+    return tmp_path
+
+
+def test_a_folder_of_checkpoints_opens_in_it(folder):
+    training = trainings.record(folder)
+    shown = TrainingExplorer(training)
+    assert (shown.model.model, shown.model.step()) == (folder.name, 1600)
+    assert shown.controls["look"].max == 3
+    s = training.at(1600)["block 0 query"].spectrum
+    first = training.at(100)["block 0 query"].spectrum
+    beyond = np.count_nonzero(s.singular_values > first.singular_values[-1])
+    assert beyond >= 1
+    words = f"Step 1600 of {folder.name}: the losses were not recorded. Block 0 query, 90 × 60: {beyond} of 60 "
+    assert shown.sentence.startswith(words)
+    assert "those at step 100; α = " in shown.sentence
+    shown.controls["look"].value = 0
+    assert "none of 60 singular values exceeds those at step 100" in shown.sentence
+    for view in shown.controls["view"].options:
+        shown.controls["view"].value = view
+        assert "nan" not in shown.sentence
+    assert shown.controls["view"].options[0] == "over step 100"  # the first checkpoint need not be an initialisation
+    assert eval(repr(shown), {"TrainingExplorer": TrainingExplorer, "training": training}).sentence == shown.sentence
+
+
+def test_losses_that_are_not_known_have_no_axis_and_the_picture_says_so(folder, little):
+    shown = TrainingExplorer(folder)
+    fig = shown.figure()
+    exponent = fig.axes[1]
+    assert len(fig.axes) == 2
+    assert exponent.get_ylabel() == "exponent α"
+    assert exponent.get_title("right") == "losses: not recorded"
+    assert style.alt_text(fig).endswith("Below, alpha at 4 steps from 100 to 1600. The losses were not recorded.")
+    fits = shown.model.result.fits
+    np.testing.assert_array_equal(by_color(exponent, style.FIT)[0].get_ydata(), [fit.alpha for fit in fits])
+    plot_training(follow(little, "block 1 key"), 0, fig=fig)  # the same figure, with room for losses again
+    assert [ax.get_ylabel() for ax in fig.axes[1:]] == ["loss, nats/byte", "exponent α"]
+    with pytest.raises(ValueError, match="view='over its initialisation'; allowed are 'over step 100', "):
+        plot_training(shown.model.result, 100, VIEWS[0], fig=fig)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"layers": ["query"], "cache": "kept"}])
+def test_the_code_opens_the_folder_again_with_the_library_alone(folder, arguments, monkeypatch):
+    monkeypatch.chdir(folder)
+    shown = TrainingExplorer(trainings.record(folder, **arguments))
+    for preset in shown.model.presets:
+        shown.presets.value = preset
+        assert shown.model.preset() == preset
+        assert "rmt_lab.explorers" not in shown.code()
+        try:
+            exec(str(shown.code()), {})
+            made, ours = plt.gcf(), shown.figure()
+            assert [a.get_title("left") for a in made.axes] == [a.get_title("left") for a in ours.axes]
+            for a, b in zip(ours.axes, made.axes, strict=True):
+                for line, other in zip(a.lines, b.lines, strict=True):
+                    np.testing.assert_allclose(line.get_xydata(), other.get_xydata())
+        finally:
+            plt.close("all")
+
+
+def test_a_training_that_is_given_as_an_object(little):
+    assert "trainings.load('little')" in TrainingExplorer(little).code()
+    own = trainings.Training("own", (0,), little.train_loss[:1], little.test_loss[:1], {}, little._models[:1])
+    shown = TrainingExplorer(own)
+    assert "# training: the one that the explorer was given\nfollowed = follow(training, " in shown.code()
+    assert "Step 0 of own: loss 5." in shown.sentence
+    assert shown.controls["look"].disabled
+
+
+def test_a_layer_without_a_power_law_at_one_step_says_so_and_the_others_are_shown(folder):
+    shown = TrainingExplorer(folder, role="feed-forward in", block=1)
+    assert shown.sentence.startswith(f"block 1 feed-forward in of {folder.name} has no power law at every step: ")
+    assert shown.figure().axes[0].get_title("left") == "block 1 feed-forward in cannot be followed"
+    compile(shown.code(), "code", "exec")
+    shown.controls["block"].value = 0
+    assert "the losses were not recorded" in shown.sentence
+    assert len(shown.figure().axes) == 2
+
+
+def test_kernels_are_compared_with_noise_of_as_many_slices(tmp_path):
+    np.savez(tmp_path / "step_1.npz", conv=np.random.default_rng(0).normal(size=(40, 20, 3, 3)))
+    shown = TrainingExplorer(tmp_path)
+    assert "of 180 singular values" in shown.sentence
+    low, high = noise_alphas(40, 20, 9)
+    assert f"gives α = {low:.1f} to {high:.1f}" in shown.sentence
+    assert noise_alphas(40, 20) != (low, high)

@@ -50,26 +50,18 @@ def test_a_logarithmic_slider_of_whole_numbers():
     shown = ShelfExplorer()
     shown.controls["amount"].value = 10**1.5
     assert shown.model.amount == shown.controls["amount box"].value == 32
-    assert "32 × apple" in shown.text.value
+    assert "32 × apple" in shown.picture.words
 
 
-def test_a_slider_that_shows_the_nearest_step_does_not_move_the_number():
+def test_a_number_between_two_stops_stays_as_it_is():
     shown = explorers.BulkExplorer()
     slider, box = shown.controls["M"], shown.controls["M box"]
     box.value = 765
-    assert shown.model.M == 765
-    slider.value = 760  # what a browser shows, and reports
-    assert (shown.model.M, box.value) == (765, 765)
-    slider.value = 780  # one step farther
+    assert (shown.model.M, slider.value) == (765, 765)
+    slider.value = 780
     assert (shown.model.M, box.value) == (780, 780)
     shown.controls["sigma"].value = 0.1 + 0.05
     assert shown.model.sigma == shown.controls["sigma box"].value == 0.15
-    shown = ShelfExplorer(amount=400)  # steps are 1, 1.26 ... 398, 501
-    slider = shown.controls["amount"]
-    slider.value = 10**2.6
-    assert shown.model.amount == 400
-    slider.value = 10**2.7
-    assert shown.model.amount == 501
 
 
 def test_a_state_is_computed_and_drawn_once():
