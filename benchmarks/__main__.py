@@ -103,8 +103,8 @@ def print_targets(fits: list[FitResult], models: list[ModelResult]) -> None:
         at_least(f"{label}: times faster", m.ratio, 6 if m.run == "clip_xmax" else 20)
         if m.run == "clip_xmax":
             at_most(f"{label}: share of WeightWatcher's memory", m.memory[0] / m.memory[1], 1 / 3)
-        if math.isfinite(m.outside_solver):
-            at_most(f"{label}: time outside the eigenvalue solver", m.outside_solver, 0.25)
+        if m.run == "clip_xmax" and math.isfinite(m.outside_solver):
+            at_most(f"{label}: time outside the eigenvalue solver", m.outside_solver, 0.15)
     print("\nTargets, the worst case of each")
     for what, figure, wanted, met in rows:
         print(f"{'met   ' if met else 'MISSED'}  {what:58}{figure:10.3g}   ({wanted})")

@@ -3,6 +3,7 @@
     python -m benchmarks.nulls            some two minutes
     python -m benchmarks.nulls --quick    some twenty seconds, fewer draws
     python -m benchmarks.nulls --layers   only the real layers under the nulls made of them, and the controls (part 7)
+    python -m benchmarks.nulls --copies   only pure noise against the nulls made of it (part 9), some two minutes
 
 Everything is drawn from fixed seeds; one BLAS thread. The phases of real layers and of their shuffled weights come from
 the spectra that ship with the package.
@@ -26,6 +27,7 @@ from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
 from rmt_lab.laws import TracyWidom, edge_scaling, spike_strength, spike_threshold
 from rmt_lab.phases import PHASES, UNDECIDED, phase, tail_weight
 from rmt_lab.spectrum import Spectrum
+from rmt_lab.tails import fit_power_law
 
 SHAPES = [(128, 64), (192, 192), (576, 192), (384, 384), (1536, 384), (768, 768), (2304, 768), (3072, 768)]
 INITIALISATIONS: list[Callable[..., np.ndarray]] = [
@@ -45,8 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.nulls", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer draws")
     parser.add_argument("--layers", action="store_true", help="only what is left of the real layers under each null")
+    parser.add_argument("--copies", action="store_true", help="only pure noise against the nulls made of it")
     args = parser.parse_args()
     quick = args.quick
+    if args.copies:
+        copies(draws=50 if quick else 200)
+        return
     if args.layers:
         layers_under_nulls()
         controls(draws=3 if quick else 10)
@@ -59,6 +65,7 @@ def main() -> None:
     speed(rounds=5 if quick else 15)
     layers_under_nulls()
     controls(draws=3 if quick else 10)
+    copies(draws=50 if quick else 200)
 
 
 def noise(draws: int, each: int) -> None:
@@ -278,6 +285,27 @@ def controls(draws: int) -> None:
             nulls = {kind: Spectrum.from_matrix(null_matrix(W, kind, rng)) for kind in NULLS}
             lefts.append(_left(Spectrum.from_matrix(W), nulls))
         _print_left(name, lefts)
+
+
+def copies(draws: int) -> None:
+    """What the comparisons of a report page say of pure noise and the copies made of it."""
+    print(f"\n9. Gaussian matrices against the nulls made of them, in per cent of {draws}; ratio: the null's largest")
+    print("   eigenvalue over the matrix's (median)")
+    print(f"{'':14}{'null':12}{'largest is larger':>20}{'ratio':>8}{'alpha is smaller':>20}")
+    rng = np.random.default_rng(4)
+    for N, M in [(120, 60), (384, 384), (1536, 384)]:
+        found = defaultdict(list)
+        for _ in range(draws):
+            W = rng.normal(size=(N, M))
+            s = Spectrum.from_matrix(W)
+            nulls = {kind: Spectrum.from_matrix(null_matrix(W, kind, rng)) for kind in NULLS}
+            for kind, null in (nulls | {"gaussian": gaussian_spectrum(N, M, s.entry_std, rng)}).items():
+                alpha, null_alpha = (fit_power_law(x.tail_eigenvalues).alpha for x in (s, null))
+                found[kind].append((null.eigenvalues[-1] / s.eigenvalues[-1], alpha < null_alpha))
+        for kind, rows in found.items():
+            ratio, smaller = np.array(rows, dtype=float).T
+            line = f"{100 * np.mean(ratio < 1):20.1f}{np.median(ratio):8.3f}{100 * smaller.mean():20.1f}"
+            print(f"{N} x {M}".ljust(14) + f"{kind:12}{line}", flush=True)
 
 
 Left = dict[str, tuple[int, bool, float, int, float]]

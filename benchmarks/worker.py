@@ -74,7 +74,7 @@ def analyze(tool: str, path: str, options: dict[str, Any]) -> dict[str, Any]:
         state = {name: file[name] for name in file.files}
     solver = _Stopwatch()
     if tool == "rmt_lab":
-        solver.watch("rmt_lab.spectrum", "_singular_values")
+        solver.watch("rmt_lab.spectrum.spectrum", "singular_values")
     before = _resident("VmRSS")
     _reset_peak()
     start, start_cpu = time.perf_counter(), time.process_time()
