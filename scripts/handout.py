@@ -5,8 +5,11 @@
                                 markers, a locked cell of one point after every exercise, one point to give by hand for
                                 every prediction and every written answer, and a configuration file
 
+A student's cell may raise, even fail to compile. So nothing that later cells need stands in it: its imports become a
+read-only cell before it, and the cell that gives the point brings its own.
+
 One source: a solution stands folded in its notebook, in a markdown cell tagged "solution", and is taken from there.
-Nothing here needs nbgrader; with it, ``nbgrader generate_assignment 01_the_law_of_noise`` in handout/nbgrader goes on.
+Nothing here needs nbgrader; with it, the section on nbgrader in docs/instructors.md goes on.
 """
 
 from __future__ import annotations
@@ -30,17 +33,36 @@ CALLS = {
     for tag, verb in VERBS.items()
 }
 CHECK = CALLS["exercise"]
+IMPORTS = re.compile(r"\A(?:(?:from|import) .*\n+)+")  # at the top of a cell
 BY_HAND = {
     "prediction": "# graded by hand: a prediction earns the point, whatever came out",
-    "written": "# graded by hand: the points of a good answer are shown when this cell is run with an answer",
+    "written": "# graded by hand: nbgrader autograde shows what a good answer names below this cell",
 }
 
-CONFIG = """# What nbgrader shall do with the notebooks of this folder.
+GLOSSARY = re.compile(r"\[([^]]*)\]\((?:\.\./)+docs/glossary\.md#[\w-]+\)")  # docs/ is not handed out
+
+STUB = "# room for more lines, if you need them"  # in place of a solution
+CONFIG = f"""# What nbgrader shall do with the notebooks of this folder.
+import os
+
+os.environ["RMT_LAB_ANSWERS"] = ""  # predictions are kept in memory, so that no student is shown those of another
 c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "rmt_lab"
 # the stub above this line stays, so that a fresh copy runs from top to bottom
-c.ClearSolutions.code_stub = {"python": "# or write your code here"}
+c.ClearSolutions.code_stub = {{"python": "{STUB}"}}
+c.OverwriteCells.add_missing_cells = True  # a test that a student has deleted is run all the same
+c.Execute.timeout = 120  # seconds for a cell; an endless loop costs its own point and no other
 """
+
+# The cell that gives a point. nbgrader takes anything on stderr for an error, a progress bar, too.
+TEST = """from contextlib import redirect_stderr
+from io import StringIO
+
+from rmt_lab.exercises import check
+
+with redirect_stderr(StringIO()):
+    feedback = check("{name}", {answer})
+assert feedback.right, feedback"""
 
 
 def solution_code(source: str) -> str:
@@ -55,6 +77,7 @@ def student(notebook: Notebook) -> Notebook:
     out["cells"] = [c for c in out["cells"] if not FOLDED & _tags(c)]
     out["cells"][0]["source"] = BADGE.sub("", _source(out["cells"][0]))
     for cell in out["cells"]:
+        cell["source"] = GLOSSARY.sub(r"\1", _source(cell))
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
     return out
@@ -79,22 +102,31 @@ def _graded(cell: Cell, solutions: dict[str, str]) -> list[Cell]:
         return [cell]
     name, answer = CALLS[tag].findall(_source(cell))[-1]
     stub = CALLS[tag].sub("", _source(cell)).strip()
+    imports = IMPORTS.match(stub)
+    before = []
+    if imports:
+        before = [_code(f"{cell['id']}-imports", imports[0].strip(), _nbgrader(f"{name}-imports", locked=True))]
+        stub = stub[imports.end() :].strip()
     inside = solutions[name] if tag == "exercise" else BY_HAND[tag]
-    source = f'{stub}\n\n### BEGIN SOLUTION\n{inside}\n### END SOLUTION\n\n{VERBS[tag]}("{name}", {answer})'
+    more = ", points=False" if tag == "written" else ""
+    source = f'{stub}\n\n### BEGIN SOLUTION\n{inside}\n### END SOLUTION\n\n{VERBS[tag]}("{name}", {answer}{more})'
+    points = {} if tag == "exercise" else {"grade": True, "points": 1}
+    solved = cell | {"source": source, "metadata": cell["metadata"] | _nbgrader(name, solution=True, **points)}
     if tag != "exercise":
-        fields = _nbgrader(name, grade=True, solution=True, points=1)
-        return [cell | {"source": source, "metadata": cell["metadata"] | fields}]
-    return [
-        cell | {"source": source, "metadata": cell["metadata"] | _nbgrader(name, solution=True)},
-        {
-            "cell_type": "code",
-            "execution_count": None,
-            "id": f"{cell['id']}-test",
-            "metadata": _nbgrader(f"{name}-test", grade=True, locked=True, points=1),
-            "outputs": [],
-            "source": f'feedback = check("{name}", {answer})\nassert feedback.right, feedback',
-        },
-    ]
+        return [*before, solved]
+    fields = _nbgrader(f"{name}-test", grade=True, locked=True, points=1)
+    return [*before, solved, _code(f"{cell['id']}-test", TEST.format(name=name, answer=answer), fields)]
+
+
+def _code(id: str, source: str, metadata: dict[str, Any]) -> Cell:
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "id": id,
+        "metadata": metadata,
+        "outputs": [],
+        "source": source,
+    }
 
 
 def _nbgrader(grade_id: str, **fields: Any) -> dict[str, Any]:
