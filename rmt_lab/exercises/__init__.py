@@ -111,6 +111,7 @@ Predictions and written answers are kept in ``.rmt_lab_answers.json`` in the wor
 from __future__ import annotations
 
 import inspect
+import os
 import warnings
 from typing import Any
 
@@ -138,6 +139,7 @@ __all__ = [
 ]
 
 _FEWEST_WORDS = 3
+_GRADING = "NBGRADER_EXECUTION"  # what nbgrader says in the environment of the notebooks that it runs
 
 _solved: set[str] = set()  # in this session
 _records = records.default()
@@ -272,7 +274,7 @@ def reveal(name: str, value: Any = None) -> Outcome:
     return Outcome(name, said, f"{outcome}{measured}", "", found.why)
 
 
-def write(name: str, text: Any) -> Note:
+def write(name: str, text: Any, points: bool = True) -> Note:
     """Keep an answer in words, and show what a good answer names.
 
     Parameters
@@ -281,6 +283,9 @@ def write(name: str, text: Any) -> Note:
         Of the question, such as ``"05-when-honest"``.
     text : str
         The answer. A later one takes the place of an earlier one.
+    points : bool
+        Whether to show what a good answer names. Copies for nbgrader say False: the points appear when the answer is
+        graded, below it.
 
     Returns
     -------
@@ -307,6 +312,8 @@ def write(name: str, text: Any) -> Note:
     if words < _FEWEST_WORDS:
         return Note(name, False, f"Not kept: the answer has {_words(words)}, and two or three sentences are asked for")
     _records.put(name, text)
+    if not points and os.environ.get(_GRADING) != "autograde":
+        return Note(name, True, f"Kept: {_words(words)}. What a good answer names is shown after grading.")
     return Note(name, True, f"Kept: {_words(words)}. A good answer names:", found.points)
 
 

@@ -22,6 +22,15 @@ def load(path):
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def without_imports(source):
+    return handout.IMPORTS.sub("", source)
+
+
+def outside(source):
+    """What stands around the markers."""
+    return re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", source, flags=re.DOTALL)
+
+
 def graded(notebook):
     return [c for c in notebook["cells"] if "nbgrader" in c["metadata"]]
 
@@ -33,6 +42,9 @@ def test_student_copies_hold_everything_but_solutions_and_outputs(path):
     nbformat.validate(copy)
     text = json.dumps(copy)
     assert "<summary>Solution" not in text
+    assert not re.search(r"\bfolded", text)  # nothing is
+    assert "glossary.md" in json.dumps(original)
+    assert "glossary.md" not in text  # docs/ is not handed out
     assert "badge" not in text  # it would open the notebook with its solutions
     assert not [c for c in copy["cells"] if c.get("outputs") or c.get("execution_count")]
     kept = [c["id"] for c in original["cells"] if not {"solution", "answers"} & set(c["metadata"].get("tags", []))]
@@ -66,7 +78,7 @@ def test_between_the_markers_stands_the_solution_and_around_them_the_students_ce
         before, inside, after = re.split(r"### (?:BEGIN|END) SOLUTION\n", source)
         code = solution_code(solution)
         assert inside.split() == handout.CHECK.sub("", code).split()
-        assert (before + after).split() == stub.source.split()
+        assert (before + after).split() == without_imports(stub.source).split()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -78,8 +90,19 @@ def test_what_is_graded_by_hand_keeps_its_cell_around_the_markers(path):
     asked = [c for c in cells(path) if {"prediction", "written"} & set(c.tags)]
     for source, cell in zip(by_hand, asked, strict=True):
         before, inside, after = re.split(r"### (?:BEGIN|END) SOLUTION\n", source)
-        assert (before + after).split() == cell.source.split()
+        assert (before + after.replace(", points=False)", ")")).split() == without_imports(cell.source).split()
         assert inside.startswith("# graded by hand")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_later_cells_need_stands_in_no_cell_of_the_students(path):
+    """A cell that raises would take the points of the cells after it."""
+    made = handout.instructor(load(path))
+    students = [outside(c["source"]) for c in graded(made) if c["metadata"]["nbgrader"]["solution"]]
+    assert not [source for source in students if re.search(r"^(import|from) ", source, re.MULTILINE)]
+    moved = [c["source"] for c in graded(made) if c["metadata"]["nbgrader"]["grade_id"].endswith("-imports")]
+    asked = [c.source for c in cells(path) if {"exercise", "prediction", "written"} & set(c.tags)]
+    assert "".join(moved).split() == "".join(s.removesuffix(without_imports(s)) for s in asked).split()
 
 
 def test_there_is_something_to_grade_by_hand():
@@ -92,12 +115,12 @@ def test_a_fresh_copy_runs_without_points_and_a_solved_one_earns_them_all(monkey
     for solved in (False, True):
         namespace, said = {"__name__": "__main__"}, []
         for cell in made["cells"]:
-            if cell["cell_type"] != "code":
+            if cell["cell_type"] != "code" or cell.get("id") == "install":  # which is no plain Python
                 continue
             source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
             if not solved:
-                source = re.sub(r"### BEGIN SOLUTION.*?### END SOLUTION", "", source, flags=re.DOTALL)
-            if not cell["metadata"].get("nbgrader", {}).get("locked"):  # predictions and answers in words, too
+                source = outside(source)
+            if not {"grade": True, "locked": True}.items() <= cell["metadata"].get("nbgrader", {}).items():
                 exec(source, namespace)
                 continue
             try:

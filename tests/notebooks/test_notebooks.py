@@ -73,15 +73,23 @@ def test_nothing_is_stored_but_sources_tags_and_outputs(path):
     """State of sliders hides their pictures from pages made without JupyterLab; times differ in every run."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
     assert set(notebook["metadata"]) == {"kernelspec", "language_info"}
+    folded = [cell["metadata"].pop("jupyter") for cell in notebook["cells"] if "install" in tags_of(cell)]
+    assert folded == [{"source_hidden": True}]
     assert {key for cell in notebook["cells"] for key in cell["metadata"]} <= {"tags"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_a_page_without_jupyterlab_shows_every_picture(path):
-    """As on GitHub and nbviewer, where no slider runs: what stands instead of an explorer is its picture."""
+    """As on GitHub and nbviewer, where no slider runs: what stands instead of an explorer is its picture.
+
+    A widget that has no picture leaves a line.
+    """
     bundles = [o["data"] for c in code_cells(path) for o in c["outputs"] if "data" in o]
-    explorers = [bundle for bundle in bundles if WIDGET in bundle]
     page, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.read(path, as_version=4))
+    widgets = [bundle for bundle in bundles if WIDGET in bundle]
+    lines = ["".join(bundle["text/html"]) for bundle in widgets if "text/html" in bundle]
+    assert [line for line in lines if line not in page] == []
+    explorers = [bundle for bundle in widgets if "text/html" not in bundle]
     assert bool(explorers) == any("Explorer(" in "".join(c["source"]) for c in code_cells(path))
     assert all("image/png" in bundle for bundle in explorers)
     pictures = ["".join(bundle["image/png"]).strip() for bundle in bundles if "image/png" in bundle]
@@ -110,14 +118,14 @@ def minutes_named(path):
 
 
 def minutes_counted(cells):
-    """The time that cells take, by their words, lines of code, exercises and sliders; folded texts do not count."""
+    """The time that cells take, by their words, lines of code, exercises and sliders; folded cells do not count."""
     minutes = 0.0
     for cell in cells:
         text, tags = "".join(cell["source"]), set(tags_of(cell))
         if cell["cell_type"] == "markdown" and not tags & {"solution", "answers"}:
             open_text = re.sub(r"<details>.*?</details>|^\[!\[.*$", "", text, flags=re.DOTALL | re.MULTILINE)
             minutes += len(re.findall(r"\S*\w\S*", open_text)) / WORDS
-        if cell["cell_type"] == "code":
+        if cell["cell_type"] == "code" and "install" not in tags:
             minutes += len([line for line in text.splitlines() if line.strip()]) / LINES
             minutes += sum(MINUTES[tag] for tag in tags & set(MINUTES)) + SLIDER * ("Explorer(" in text)
     return minutes
@@ -133,7 +141,7 @@ def test_minutes_are_counted():
         minutes_counted([cell("markdown", "# A\n\n" + "one, two - " * 64 + "\n\n[![Open](a.svg)](b.md)")])
         == 129 / WORDS
     )
-    assert minutes_counted([cell("code", "a = 1\n\n\nb = 2")]) == 2 / LINES
+    assert minutes_counted([cell("code", "a = 1\n\n\nb = 2"), cell("code", "c = 3", "install")]) == 2 / LINES
     asked = [cell("code", "f()", tag) for tag in ("exercise", "written", "prediction")]
     assert minutes_counted([*asked, cell("code", "BulkExplorer()")]) == 3 + 3 + 1 + 4 + 4 / LINES
 
@@ -206,7 +214,7 @@ def test_numbers_of_the_text_are_printed_by_a_cell(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_numbers_of_the_instructors_guide_are_the_notebooks(path):
     number = path.name[:2]
-    sections = re.split(r"^### ", (ROOT / "docs" / "instructors.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    sections = re.split(r"^#{2,3} ", (ROOT / "docs" / "instructors.md").read_text("utf-8"), flags=re.MULTILINE)
     (section,) = [s for s in sections if s.startswith(f"{number} ")]
     checks = (ROOT / "rmt_lab" / "exercises" / f"{'n' if number.isdigit() else ''}{number}.py").read_text("utf-8")
     found = given(set(decimals(section)), path, checks, text_of(path))
