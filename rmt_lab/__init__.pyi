@@ -5,6 +5,8 @@ from . import plotting as plotting
 from . import trainings as trainings
 from .analysis import analyze as analyze
 from .bulk import fit_bulk as fit_bulk
+from .comparison import analyze_series as analyze_series
+from .comparison import compare as compare
 from .ensembles.spectra import gaussian_spectrum as gaussian_spectrum
 from .laws.generalised_mp import GeneralisedMarchenkoPastur as GeneralisedMarchenkoPastur
 from .laws.marchenko_pastur import MarchenkoPastur as MarchenkoPastur
@@ -18,6 +20,7 @@ from .plotting.style import alt_text as alt_text
 from .plotting.tails import plot_fingers as plot_fingers
 from .plotting.tails import plot_scan as plot_scan
 from .plotting.tails import plot_tail as plot_tail
+from .report.description import describe as describe
 from .spectrum import Spectrum as Spectrum
 from .tails.fingers import fix_fingers as fix_fingers
 from .tails.power_law import fit_power_law as fit_power_law

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,18 +21,19 @@ Rng = np.random.Generator | int | None
 def as_numpy(values: Any) -> Matrix:
     """Anything array-like as a numpy array in native byte order, without a copy where possible.
 
-    A torch tensor is detached and brought to the CPU; bfloat16, which numpy has not, is widened to float32. Masked
-    entries become NaN. What was given is never changed.
+    A torch tensor is detached and brought to the CPU; bfloat16 and floats of 8 bits, which numpy has not, are widened
+    to float32. Masked entries become NaN. What was given is never changed.
     """
     if type(values) is np.ndarray and values.dtype == np.float64:  # the usual case, and a fit takes 0.2 ms
         return values
     if hasattr(values, "detach"):  # a torch tensor, told by its methods so that torch is never imported here
         values = values.detach().cpu()
-        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+        narrow = str(values.dtype).startswith(("torch.bfloat16", "torch.float8"))
+        values = (values.float() if narrow else values).numpy()
     if isinstance(values, np.ma.MaskedArray):
         values = np.ma.filled(values.astype(np.float64), np.nan) if np.ma.is_masked(values) else values.data
     array = np.asarray(values)
-    if array.dtype.name == "bfloat16":
+    if array.dtype.name.startswith(("bfloat16", "float8")):  # of the package ml_dtypes
         return array.astype(np.float32)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
@@ -95,16 +99,65 @@ def check_shape(N: int, M: int = 1, **positive: float) -> None:
             raise ValueError(f"{name}={value}; it must be positive and finite")
 
 
-def one_blas_thread() -> Any:
+class _BlasLimit:
+    """The limit of one BLAS thread: the first who enters sets it, the last who leaves puts back what was before."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.of_process: Any = None
+        self.before: Any = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        of_process, of_thread = _controllers("scipy.linalg" in sys.modules, "torch" in sys.modules)
+        with self.lock:
+            if not self.inside:
+                self.of_process = of_process
+                with _control(of_process):
+                    self.before = of_process.limit(limits=1, user_api="blas")
+            self.inside += 1
+        try:
+            with of_thread.limit(limits=1, user_api="blas"):
+                yield
+        finally:
+            with self.lock:
+                self.inside -= 1
+                if not self.inside:
+                    with _control(self.of_process):
+                        self.before.restore_original_limits()
+
+
+_BLAS_LIMIT = _BlasLimit()
+
+
+def one_blas_thread() -> AbstractContextManager[None]:
     """A context with one BLAS thread: two gain a third on an idle machine and lose a factor of 40 on a busy one.
 
-    The limit belongs to the process. Of several threads each would put back what it found, and the first to leave would
-    lift the limit for the others: so what starts threads enters here first, and is its one owner.
+    The limit belongs to the process. If each of several threads put back what it found, the last to leave would often
+    put back the limit of another, for good: so all contexts share one limit. (Where BLAS runs on OpenMP it belongs to
+    the thread, and each context has its own.) Python in a browser has a single thread anyway.
     """
-    return _controller("scipy.linalg" in sys.modules, "torch" in sys.modules).limit(limits=1, user_api="blas")
+    return nullcontext() if sys.platform == "emscripten" else _BLAS_LIMIT()
+
+
+@contextmanager
+def _control(controller: ThreadpoolController) -> Iterator[None]:
+    """Since version 3.8 threadpoolctl lets one thread set limits, and passes over the others without a word."""
+    clear = [x.clear_controlling_thread for x in controller.lib_controllers if hasattr(x, "clear_controlling_thread")]
+    for each in clear:
+        each(force=True)
+    yield
+    for each in clear:
+        each(force=True)
 
 
 @cache
-def _controller(*_: bool) -> ThreadpoolController:
-    """The BLAS libraries that are loaded; looked for anew (2 ms) when a package has been imported that brings one."""
-    return ThreadpoolController()
+def _controllers(*_: bool) -> tuple[ThreadpoolController, ThreadpoolController]:
+    """The BLAS libraries that are loaded: those with a limit of the process, and those with one of each thread.
+
+    They are looked for anew (2 ms) when a package has been imported that brings one.
+    """
+    found = ThreadpoolController()
+    by_thread = [x.filepath for x in found.lib_controllers if getattr(x, "threading_layer", None) == "openmp"]
+    others = [x.filepath for x in found.lib_controllers if x.filepath not in by_thread]
+    return found.select(filepath=others), found.select(filepath=by_thread)

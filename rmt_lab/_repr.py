@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook."""
+"""How results show themselves, in a notebook and in a terminal."""
 
 from html import escape
 
@@ -11,3 +11,26 @@ def html_table(title: str, rows: dict[str, str]) -> str:
         for k, v in rows.items()
     )
     return f'<table><caption style="text-align:left"><b>{escape(title)}</b></caption><tbody>{body}</tbody></table>'
+
+
+def reason(error: BaseException) -> str:
+    """Why something failed, on one line. The type is told where the message alone does not say enough.
+
+    Examples
+    --------
+    >>> reason(ValueError("it has no layers")), reason(KeyError("layers"))
+    ('it has no layers', "KeyError: 'layers'")
+    """
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: {text}"
+
+
+def printable(text: str) -> str:
+    """A text from a file with its control characters written out, so that no terminal obeys them.
+
+    Examples
+    --------
+    >>> printable("block 0\\x1b[2J query")
+    'block 0\\\\x1b[2J query'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from numbers import Integral
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -15,18 +20,24 @@ from scipy.special import rel_entr
 from tqdm.auto import tqdm
 
 from . import __version__, atlas
-from ._arrays import one_blas_thread
+from ._arrays import Matrix, one_blas_thread
 from .atlas import Layer
 from .bulk import BulkFit, fit_bulk
-from .ensembles.matrices import NULLS, Null, null_matrix
+from .ensembles.matrices import NULLS, Null, layer_stream, null_matrix
 from .spectrum import Spectrum
+from .spectrum.devices import check_device
+from .spectrum.kept import KeptSpectra, digest
+from .spectrum.solvers import METHODS
 from .tails import fingers
 from .tails.fingers import FingerFit, Rule, check_finger_options
+from .tails.power_law import EXACT_SHARE, large_spectrum
 from .verdict import Verdict, false_discovery_rate
 from .verdict import verdict as judge
-from .weights.read import iter_weights, select_layers
+from .weights.adapters import FoundMerged, FoundProduct, find_merged, find_products, is_adapter
+from .weights.pairs import FoundChange, find_changes
+from .weights.read import FoundMatrix, find_weights, select_layers
 
-_LOOK = ["layer_id", "name", "longname", "layer_type", "block", "role", "N", "M", "Q", "rf", "num_evals"]
+_LOOK = ["layer_id", "name", "longname", "layer_type", "block", "role", "N", "M", "Q", "rf", "num_evals", "num_exact"]
 _FIT = [
     *("alpha", "alpha_weighted", "D", "sigma", "xmin", "xmax", "num_pl_spikes", "num_fingers"),
     *("raw_alpha", "D_sqrt_n", "raw_D_sqrt_n"),
@@ -49,13 +60,16 @@ _BULK = {
 }  # by the attribute of the BulkFit
 _RANDOM = [*(f"rand_{c}" for c in _BULK), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
+#: What weights are found as: a matrix, or one that is made of several.
+Found = FoundMatrix | FoundChange | FoundProduct | FoundMerged
+_SMALLEST, _LARGEST = 1e-140, 1e150  # of the largest singular value: its square, times rounding, is a normal float
 #: What is wrong with a layer, not with the code: such errors end up in the layer's row.
 LAYER_FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The settings of :func:`analyze`, which explains them; ``analyze(source, **asdict(options))`` makes a table again.
+    """The settings of :func:`analyze`, which explains them; ``analyze(source, **options.record())`` makes it again.
 
     Raises
     ------
@@ -78,6 +92,9 @@ class Options:
     max_fingers: int = 10
     finger_thresh: float = 1.0
     rng: int = 0
+    method: str = "gram"
+    device: str = "cpu"
+    base: Any = None
 
     def __post_init__(self) -> None:
         check_finger_options(self.fix_fingers, self.max_fingers, self.finger_thresh, name="fix_fingers")
@@ -112,9 +129,22 @@ class Options:
             if any(isinstance(x, bool) or not isinstance(x, Integral | str) for x in given):
                 raise TypeError(f"layers={self.layers!r}; layer ids (int) and names or roles (str) are allowed")
             plain["layers"] = [str(x) if isinstance(x, str) else int(x) for x in given]
+        if self.method not in METHODS:
+            raise ValueError(f"method={self.method!r}; allowed are {', '.join(map(repr, METHODS))}")
+        if self.method == "top" and self.fix_fingers == "xmin_peak":
+            raise ValueError("fix_fingers='xmin_peak' needs all eigenvalues, of which method='top' estimates most")
+        plain["device"] = check_device(self.device, self.method)
         plain["fix_fingers"] = None if self.fix_fingers is None else str(self.fix_fingers)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+
+    def record(self) -> dict[str, Any]:
+        """The settings as they survive JSON: a ``base`` in memory as its type in brackets, which cannot be read."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.base is not None:
+            on_disk = isinstance(self.base, str | os.PathLike)
+            settings["base"] = os.fspath(self.base) if on_disk else f"({type(self.base).__name__})"
+        return settings
 
     def fit(self, spectrum: Spectrum) -> FingerFit:
         """The power law of a spectrum's tail under these settings."""
@@ -134,8 +164,12 @@ def analyze(
     min_tail: int = 2,
     max_fingers: int = 10,
     finger_thresh: float = 1.0,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     rng: np.random.Generator | int | None = 0,
+    cache: str | os.PathLike[str] | None = None,
+    method: str = "gram",
+    device: str = "cpu",
+    base: Any = None,
 ) -> pd.DataFrame:
     """One row per layer: the power law of its tail, its norms, and its bulk against Marchenko-Pastur noise.
 
@@ -157,7 +191,8 @@ def analyze(
     source
         Anything :func:`rmt_lab.iter_weights` takes (a torch module, a state dict, a checkpoint file or folder, a hub
         name), a name of :func:`rmt_lab.atlas.names`, or a list, tuple or iterator of
-        :class:`Spectrum`.
+        :class:`Spectrum`. With the folder of a LoRA adapter, each layer is its change s B A, whose spectrum comes from
+        the factors. If the rank of the adapter is below ``min_evals``, pass a smaller ``min_evals``.
     fix_fingers : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
         See :func:`rmt_lab.fix_fingers`.
     randomize : bool or {"entries", "signs", "scaled"}
@@ -184,11 +219,32 @@ def analyze(
         Fewest eigenvalues a tail may have; passed to :func:`rmt_lab.fit_power_law`.
     max_fingers, finger_thresh
         Passed to :func:`rmt_lab.fix_fingers`.
-    n_jobs : int, default 1
-        Threads, each with one matrix in memory. One matrix at a time by default.
+    n_jobs : int, optional
+        How many layers at a time, each with one matrix in memory; -1 for as many as there are cores. Threads of this
+        process, or what a ``joblib.parallel_config`` around the call names: processes, a dask cluster, ray. Such
+        workers open the checkpoint themselves, by its path; weights in this process's memory stay with its threads.
+        The table is the same. Default: 1, or what the ``parallel_config`` says.
     rng : Generator, int or None, default 0
         Randomises the layers and draws the resamples of the verdict. Every layer has a stream of its own, that of its
         ``layer_id``; a Generator or None gives a seed, which ``attrs`` records.
+    cache : path, optional
+        A folder in which every spectrum is kept as soon as it is computed, under a name made from the bytes of its
+        matrix: a run that was stopped goes on where it was, and another analysis of the same weights needs no
+        eigenvalues again. Several runs may share it.
+    method : {"gram", "svd", "gram32", "top"}
+        How the singular values are computed, see :meth:`rmt_lab.Spectrum.from_matrix`. "top" is
+        :func:`rmt_lab.tails.large_spectrum`: the power law is that of the exact part, ``num_exact`` eigenvalues, and
+        the figures of the bulk are those of an estimated distribution. A layer whose tail may be longer than the exact
+        part fails, and ``fix_fingers="xmin_peak"`` is refused. Convolution kernels are computed by "gram".
+    device : str, default "cpu"
+        Where "gram" and "gram32" run: "cpu", or a GPU as torch names it, such as "cuda".
+    base : optional
+        The checkpoint that training began with, as ``source`` takes weights. Each layer then is its change W - W0;
+        with an adapter as source it is W0 + s B A. Layers are matched by ``longname``; a prefix that all names of one
+        side have (``bert.``) is forgiven. A layer that the base lacks or has in another shape fails and says so; layers
+        that the base alone has are named in a warning. ``stored_rank`` counts what exceeds the rounding of both
+        checkpoints. A base in this process's memory is recorded by its type alone: pass it again to make the table
+        again.
 
     Returns
     -------
@@ -201,10 +257,16 @@ def analyze(
     Raises
     ------
     ValueError
-        If the source cannot be read, a layer asked for does not exist, an option is not allowed, or ``randomize`` is
-        asked of a source without weights.
+        If the source or the base cannot be read, a layer asked for does not exist, an option is not allowed, or
+        ``randomize`` or ``base`` is asked of a source without weights.
     TypeError
         If an option is of another type.
+
+    Warns
+    -----
+    UserWarning
+        If the base has layers that the source lacks.
+
     References
     ----------
     Martin & Mahoney, JMLR 22 (2021); Martin, Peng & Mahoney, Nature Communications 12 (2021).
@@ -222,16 +284,52 @@ def analyze(
     chosen: Any = layers
     if isinstance(layers, Iterable) and not isinstance(layers, str | bytes):
         chosen = list(layers)  # an iterator is read once
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
-        raise ValueError(f"n_jobs={n_jobs!r}; a number of threads is allowed, or -1 for one per core")
     options = Options(
-        fix_fingers, randomize, verdict, chosen, split_qkv, min_evals, min_tail, max_fingers, finger_thresh, rng
+        fix_fingers,
+        randomize,
+        verdict,
+        chosen,
+        split_qkv,
+        min_evals,
+        min_tail,
+        max_fingers,
+        finger_thresh,
+        rng,
+        method,
+        device,
+        base,
     )
-    found = layers_of(source, options.layers, options.split_qkv, options.rng)
-    rows = _map(partial(_row, options=options), _with_null(found, options.randomize, randomize), n_jobs)
+    return table_of(list(rows_of(source, options, n_jobs, cache)), source, options)
+
+
+def rows_of(
+    source: Any, options: Options, n_jobs: int | None = None, cache: str | os.PathLike[str] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of :func:`analyze`, each as soon as it is there: in the order in which they are finished.
+
+    The parameters are those of :func:`analyze`, whose errors are raised at the call. What makes rows in other processes
+    and cannot give them one by one (ray) gives them all at the end.
+    """
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ValueError(f"n_jobs={n_jobs!r}; a number of workers is allowed, -1 for one per core, or None")
+    kept = None if cache is None else KeptSpectra(cache)
+    found = _found(source, options.layers, options.split_qkv, options.base)
+    for layer in found:
+        if isinstance(layer, Layer):
+            _check_null(layer, options.randomize)
+    row = partial(_row, options=replace(options, base=None), kept=kept)
+    # what lies in this process's memory stays there
+    shared = isinstance(found[0], Found) and in_memory(source, options.base)
+    where = "with cache=DIR, they would be kept" if kept is None else f"their spectra are in {kept.folder}"
+    return map_layers(row, found, n_jobs, shared, f"; {where}")
+
+
+def table_of(rows: Iterable[dict[str, Any]], source: Any, options: Options) -> pd.DataFrame:
+    """The table of :func:`analyze` from rows of :func:`rows_of`, all of them or some."""
     asked = [*(_RANDOM if options.randomize else []), *(_VERDICT if options.verdict else [])]
     columns = [*_LOOK, *_FIT, *_NORM, *_BULK, *asked, *_END]
-    details = pd.DataFrame(rows, columns=columns)
+    in_order: list[dict[str, Any]] = sorted(rows, key=itemgetter("layer_id"))
+    details = pd.DataFrame(in_order, columns=columns)
     if options.verdict:
         details["verdict_q"] = false_discovery_rate(details["p_power_law"].to_numpy(dtype=float))
     details["block"] = details["block"].astype("Int64")
@@ -240,6 +338,7 @@ def analyze(
         "M",
         "rf",
         "num_evals",
+        "num_exact",
         "num_fingers",
         "num_pl_spikes",
         "num_spikes",
@@ -251,58 +350,158 @@ def analyze(
         details[column] = details[column].astype("Int64")
     details.attrs = {
         "source": str(source) if isinstance(source, (str, os.PathLike)) else type(source).__name__,
-        "options": asdict(options),
+        "options": options.record(),
         "versions": {"rmt_lab": __version__, "numpy": np.__version__, "pandas": pd.__version__},
     }
     return details
 
 
 def layers_of(
-    source: Any, layers: Iterable[int | str] | int | str | None = None, split_qkv: bool = False, rng: int = 0
+    source: Any,
+    layers: Iterable[int | str] | int | str | None = None,
+    split_qkv: bool = False,
+    rng: int = 0,
+    cache: str | os.PathLike[str] | None = None,
+    method: str = "gram",
+    device: str = "cpu",
+    base: Any = None,
 ) -> Iterator[Layer]:
-    """The layers of anything :func:`analyze` takes, none of them computed yet.
+    """The layers of anything :func:`analyze` takes, none of them read or computed yet.
 
     ``rng`` is the seed from which each layer is randomised, where the source holds weights: each null begins the
     layer's own stream anew, so that it is the same whichever others were made before.
     """
+    kept = None if cache is None else KeptSpectra(cache)
+    for found in _found(source, layers, split_qkv, base):
+        yield _layer(found, rng, kept, method, device)
+
+
+def _found(source: Any, layers: Any, split_qkv: bool, base: Any = None) -> Sequence[Layer | Found]:
+    """The layers of a source: those of spectra as they are, those of weights unread."""
+    if base is not None:
+        pairs: Sequence[Found] = find_pairs(source, base, split_qkv, all_told=layers is None)
+        return select_layers(pairs, layers)
+    held = _spectra_of(source)
+    if held is not None:
+        return select_layers(held, layers)
+    if is_adapter(source):
+        return select_layers(find_products(source), layers)
+    try:
+        return find_weights(source, split_qkv, layers)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
+
+
+def find_pairs(
+    source: Any, base: Any, split_qkv: bool = False, all_told: bool = True
+) -> list[FoundChange] | list[FoundMerged]:
+    """The layers of a checkpoint with those of its base, unread: W - W0, or W0 + s B A where source is an adapter.
+
+    ``all_told``: whether a warning names the layers that the base alone has.
+    """
+    for what, side in (("source", source), ("base", base)):
+        if _spectra_of(side) is not None:
+            raise ValueError(f"base needs weights on both sides; {what} holds spectra alone")
+    if is_adapter(base):
+        raise ValueError(f"base={str(base)!r} is the folder of an adapter; pass it as source, and its model as base")
+    try:
+        of_base = find_weights(base, split_qkv)
+    except (ValueError, TypeError, OSError) as error:
+        raise type(error)(f"base: {error}") from error
+    if is_adapter(source):
+        return find_merged(source, of_base)
+    changes, alone = find_changes(find_weights(source, split_qkv), of_base)
+    if alone and all_told:
+        more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
+        warnings.warn(f"base has layers that source lacks: {', '.join(alone[:5])}{more}", stacklevel=2)
+    return changes
+
+
+def in_memory(*sources: Any) -> bool:
+    """Whether one of these sources lies in this process's memory, where its threads alone can read it."""
+    return not all(x is None or isinstance(x, str | os.PathLike) for x in sources)
+
+
+def _spectra_of(source: Any) -> list[Layer] | None:
+    """The layers of a source that holds spectra; None where it holds weights."""
     if isinstance(source, str) and not os.path.exists(source) and source in atlas.names():
         source = atlas.load(source)
     if isinstance(source, atlas.AtlasModel):
-        yield from select_layers(source.layers, layers)
-    elif isinstance(source, Spectrum) or _is_iterable_of_spectra(source):
-        yield from select_layers(_spectra([source] if isinstance(source, Spectrum) else source), layers)
-    else:
-        try:
-            weights = iter_weights(source, split_qkv=split_qkv, layers=layers)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{error}; the atlas has {', '.join(atlas.names())}") from None
-        for w in weights:
-            nulls = {kind: partial(_null, w.matrix, kind, rng, w.layer_id) for kind in NULLS}
-            yield Layer(*w[:4], partial(Spectrum.from_matrix, w.matrix, name=w.name), nulls)
-            del w, nulls  # before the next matrix is read
+        return list(source.layers)
+    if isinstance(source, Spectrum) or _is_iterable_of_spectra(source):
+        return _spectra([source] if isinstance(source, Spectrum) else source)
+    return None
 
 
-def _stream(seed: int, layer_id: int) -> np.random.Generator:
-    """The random numbers of one layer, whichever other layers are asked for."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(layer_id,)))
+def _layer(
+    found: Layer | Found, seed: int, kept: KeptSpectra | None, method: str = "gram", device: str = "cpu"
+) -> Layer:
+    if isinstance(found, Layer):
+        return found
+    weights = _Weights(found, seed, kept, method, device)
+    return Layer(*found[:4], weights.spectrum, {kind: partial(weights.spectrum, kind) for kind in NULLS})
 
 
-def _null(W: Any, kind: Null, seed: int, layer_id: int) -> Spectrum:
-    return Spectrum.from_matrix(null_matrix(W, kind, _stream(seed, layer_id)))
+@dataclass
+class _Weights:
+    """The stored matrices of a layer, read once when first asked for, and the spectra of what they make."""
+
+    found: Found
+    seed: int
+    kept: KeptSpectra | None
+    method: str
+    device: str
+    _parts: tuple[Matrix, ...] | None = None
+    _digest: str = ""
+
+    # no cached_property: before Python 3.12 it has one lock for all instances, and threads would wait for each other
+    @property
+    def parts(self) -> tuple[Matrix, ...]:
+        if self._parts is None:
+            self._parts = (self.found.read(),) if isinstance(self.found, FoundMatrix) else self.found.parts()
+        return self._parts
+
+    @property
+    def digest(self) -> str:
+        self._digest = self._digest or " ".join(map(digest, self.parts))
+        return self._digest
+
+    def spectrum(self, null: Null | None = None) -> Spectrum:
+        if self.kept is None:
+            return self._compute(null)
+        how: dict[str, Any] = {"method": self.method, "device": self.device, "null": null}
+        how["stream"] = [self.seed, self.found.layer_id] if null else None
+        how |= self.found.how
+        return replace(self.kept.get(self.digest, how, partial(self._compute, null)), name=self.found.name)
+
+    def _compute(self, null: Null | None) -> Spectrum:
+        found = self.found
+        if null:
+            W = self.parts[0] if isinstance(found, FoundMatrix) else found.combine(*self.parts)
+            return self._solve(null_matrix(W, null, layer_stream(self.seed, found.layer_id)))
+        if isinstance(found, FoundMatrix):
+            spectrum, rounding = self._solve(self.parts[0]), found.rounding(self.parts[0])
+            return spectrum if rounding is None else replace(spectrum, rounding=rounding)
+        parts: Any = self.parts  # as many as this kind of layer has
+        return found.spectrum(*parts, solve=self._solve)
+
+    def _solve(self, W: Matrix) -> Spectrum:
+        if self.method != "top":
+            return Spectrum.from_matrix(W, self.method, self.found.name, device=self.device)
+        if W.ndim > 2 or min(W.shape) < 2:  # the slices of a kernel are small
+            return Spectrum.from_matrix(W, name=self.found.name)
+        return large_spectrum(W, self.found.name)
 
 
-def _with_null(layers: Iterator[Layer], kind: bool | Null, asked: bool | Null) -> Iterator[Layer]:
-    """The same layers; one without the null that was asked for is refused before it is computed."""
-    for layer in layers:
-        if kind and not layer.nulls:
-            raise ValueError(f"randomize={asked!r} needs weights to shuffle; source holds spectra alone")
-        if kind and kind not in layer.nulls:
-            raise ValueError(
-                f"randomize={asked!r}; source holds {', '.join(map(repr, layer.nulls))} and no weights to make another "
-                "null of. A file of your atlas that is that old is made again by: rmt-lab atlas add SOURCE"
-            )
-        yield layer
-        del layer  # before the next one is read
+def _check_null(layer: Layer, kind: bool | Null) -> None:
+    """Refuse a layer without the null that was asked for, before it is computed."""
+    if kind and not layer.nulls:
+        raise ValueError("randomize needs weights to shuffle; source holds spectra alone")
+    if kind and kind not in layer.nulls:
+        raise ValueError(
+            f"randomize={kind!r}; source holds {', '.join(map(repr, layer.nulls))} and no weights to make another "
+            "null of. A file of your atlas that is that old is made again by: rmt-lab atlas add SOURCE"
+        )
 
 
 def _spectra(spectra: Iterable[Spectrum]) -> list[Layer]:
@@ -321,39 +520,107 @@ def _is_iterable_of_spectra(source: Any) -> bool:
     return isinstance(source, Iterator)
 
 
-def _map(row: Callable[[Layer], dict[str, Any]], layers: Iterator[Layer], n_jobs: int) -> list[dict[str, Any]]:
-    """The rows of all layers."""
-    with tqdm(desc="analyze", unit=" layers", delay=10) as bar:  # no bar for what is over before one asks
+def map_layers(
+    row: Callable[[Any], dict[str, Any]],
+    layers: Sequence[Layer | Found],
+    n_jobs: int | None,
+    shared: bool,
+    where: str = "",
+    desc: str = "analyze",
+) -> Iterator[dict[str, Any]]:
+    """The rows of all layers, by threads or by whatever ``joblib.parallel_config`` names.
 
-        def step(layer: Layer) -> dict[str, Any]:
-            done = row(layer)
-            bar.update()
-            return done
+    An error of the workers (one has died) comes through with a note: how far the run came, and where that is kept.
+    """
+    if n_jobs in (None, 1) and "joblib" not in sys.modules:  # then there is no parallel_config; 10 MB and 0.1 s
+        # one limit for all layers: setting it anew for each takes a tenth of a millisecond
+        with one_blas_thread(), tqdm(layers, desc=desc, unit=" layers", delay=10) as bar:  # no bar for a short run
+            yield from map(row, bar)
+        return
+    from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
-        if n_jobs != 1:
-            from joblib import Parallel, delayed
+    hints = {"prefer": "threads", "require": "sharedmem" if shared else None}  # the solver releases the lock
+    backend, configured = get_active_backend(**hints)
+    if n_jobs is None and configured is None and type(backend).__module__.startswith("ray."):
+        n_jobs = -1  # all of the cluster, as dask takes it: joblib alone would stay with one worker, in this process
+    n_jobs = None if n_jobs is None else min(int(n_jobs), len(layers))
+    one_by_one = backend.supports_return_generator or n_jobs == 1
+    workers = Parallel(n_jobs, **hints, batch_size=1, return_as="generator_unordered" if one_by_one else "list")
+    if workers.n_jobs != 1:  # the largest first, so that no worker is left alone with it at the end
+        layers = sorted(layers, key=_work, reverse=True)
+    # threads share the limit of the process, and whoever starts them owns it; other processes look after theirs
+    in_process = workers.n_jobs == 1 or getattr(backend, "supports_sharedmem", False)
+    limit = one_blas_thread() if in_process else nullcontext()
+    bar = tqdm(desc=desc, unit=" layers", total=len(layers), delay=10)  # no bar for a short run
+    with limit, _deaths_told(backend), bar:
+        try:
+            for done in workers(delayed(row)(layer) for layer in layers):
+                bar.update()
+                yield done
+        except Exception as error:
+            many = str(bar.n) if one_by_one else "some"
+            error.add_note(f"{desc}: {many} of {len(layers)} layers were done{where}")
+            raise
 
-            # the solver releases the interpreter's lock, so threads do; pre_dispatch: no matrix is read before its turn
-            tasks = (delayed(step)(layer) for layer in layers)
-            with one_blas_thread():
-                return list(Parallel(n_jobs, prefer="threads", pre_dispatch="n_jobs")(tasks))
-        rows = []
-        for layer in layers:
-            rows.append(step(layer))
-            del layer  # and with it the matrix, before the next one is read
-        return rows
+
+@contextmanager
+def _deaths_told(backend: Any) -> Iterator[None]:
+    """Let an error of dask itself end the run: joblib 1.4 to 1.6 drops it and waits for ever.
+
+    Dask gives a layer up when the workers that tried it have died, four of them by default.
+    """
+    if type(backend).__module__ != "joblib._dask":
+        yield
+        return
+    name = "submit" if hasattr(type(backend), "submit") else "apply_async"
+    own = getattr(backend, name)
+
+    def submit(work: Any, callback: Callable[[Any], None]) -> Any:
+        future = own(work, callback)
+
+        def failed(done: Any) -> None:
+            if error := done.exception():
+                callback(error)
+
+        future.add_done_callback(failed)
+        return future
+
+    setattr(backend, name, submit)
+    try:
+        yield
+    finally:
+        delattr(backend, name)
 
 
-def _row(layer: Layer, options: Options) -> dict[str, Any]:
+def _work(layer: Layer | Found) -> float:
+    """How long a layer takes, roughly: the multiplications of its Gram matrix and of its eigenvalues."""
+    if isinstance(layer, Layer):
+        return 0.0
+    N, M = max(layer.shape[:2]), min(layer.shape[:2])
+    return float(M) ** 2 * (N + 2 * M) * math.prod(layer.shape[2:])
+
+
+def _row(found: Layer | Found, options: Options, kept: KeptSpectra | None) -> dict[str, Any]:
     """The table's row of one layer; whatever is wrong with the layer ends up in its status."""
+    # its matrix is read in here, and gone when the row is there
+    layer = _layer(found, options.rng, kept, options.method, options.device)
     row: dict[str, Any] = {name: getattr(layer, name) for name in _LOOK[:6]}
     row |= {"status": "success", "warning": ""}
     try:
         s = layer.spectrum
-        row |= {"N": s.N, "M": s.M, "Q": s.Q, "rf": s.rf, "num_evals": len(s.singular_values)}
+        row |= {"N": s.N, "M": s.M, "Q": s.Q, "rf": s.rf}
+        row |= {"num_evals": len(s.singular_values), "num_exact": s.num_exact or len(s.singular_values)}
         if s.rank < options.min_evals:
             raise ValueError(f"{s.rank} non-zero eigenvalues, fewer than min_evals={options.min_evals}")
+        if not _SMALLEST < s.operator_norm < _LARGEST:
+            raise ValueError(
+                f"the largest singular value is {s.operator_norm:.3g}; between {_SMALLEST:g} and {_LARGEST:g} squares "
+                "are exact, so multiply the matrix by a constant"
+            )
         tail = options.fit(s)
+        if s.num_exact is not None:
+            _check_exact(s, options)
         figures = _fit_figures(tail) | _bulk_figures(fit_bulk(s))
         figures |= _norm_figures(s, figures["raw_alpha"])
         figures["alpha_weighted"] = figures["raw_alpha"] * figures["log_spectral_norm"]
@@ -363,13 +630,31 @@ def _row(layer: Layer, options: Options) -> dict[str, Any]:
             figures |= {"max_rand_eval": null.eigenvalues[-1], "rand_distance": spectral_distance(s, null)}
         if options.verdict:
             shuffled = partial(layer.null, NULLS[0]) if NULLS[0] in layer.nulls else None
-            rng = _stream(options.rng, layer.layer_id)
+            rng = layer_stream(options.rng, layer.layer_id)
             figures |= asdict(judge(tail.fit, s, shuffled, rng=rng, quick=options.verdict == "quick"))
-        row["warning"] = "over-trained" if figures["alpha"] < 2 else "under-trained" if figures["alpha"] > 6 else ""
+        trained = "over-trained" if figures["alpha"] < 2 else "under-trained" if figures["alpha"] > 6 else ""
+        row["warning"] = "; ".join(filter(None, [trained, getattr(found, "note", "")]))
         return row | figures
     except LAYER_FAULTS as error:  # the boundary: one broken layer never stops the others; a bug does
         what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return row | {"status": f"failed: {what}"}
+
+
+def _check_exact(s: Spectrum, options: Options) -> None:
+    """Refuse a spectrum of ``method="top"`` whose tail may begin among the estimated eigenvalues.
+
+    Raises
+    ------
+    ValueError
+        If the fit to all of them, estimated ones included, takes more than the exact ones.
+    """
+    exact = len(s.tail_eigenvalues)
+    tail = options.fit(replace(s, num_exact=None)).fit.n_tail
+    if exact < s.rank and tail > EXACT_SHARE * exact:
+        raise ValueError(
+            f"the power law takes about {tail} eigenvalues, of which method='top' made {exact} exact; "
+            "method='gram' makes all"
+        )
 
 
 def _fit_figures(f: FingerFit) -> dict[str, Any]:
@@ -415,4 +700,5 @@ def spectral_distance(a: Spectrum, b: Spectrum) -> float:
     """Jensen-Shannon distance between two spectra, rank by rank and each summing to one, as in WeightWatcher."""
     p, q = (s.eigenvalues / s.eigenvalues.sum() for s in (a, b))
     middle = (p + q) / 2
-    return float(np.sqrt((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2))
+    divergence = (rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / 2
+    return float(np.sqrt(max(divergence, 0)))  # of equal spectra it may be rounded below 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -208,17 +209,17 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     allowance = allowance_of(level, rf)
     centre, scale = edge_scaling(N, spectrum.M, spectrum.entry_std)
     first = int(np.count_nonzero(eigenvalues > centre + scale * allowance))
-    k = 0
+    k, roots = 0, np.sqrt(eigenvalues)
     while True:
         rows, columns = N - k / rf, (n - k) / rf  # of the noise that k spikes leave
-        sigma = _match(eigenvalues[: n - k], MarchenkoPastur(rows / columns, math.sqrt(rows / N)))
-        law = MarchenkoPastur(rows / columns, sigma * math.sqrt(rows / N))
-        centre, scale = upper_edge_scaling(rows, columns, law.sigma, rf)
+        sigma = _match(roots[: n - k], rows / columns) / math.sqrt(rows / N)
+        centre, scale = upper_edge_scaling(rows, columns, sigma * math.sqrt(rows / N), rf)
         threshold = centre + scale * allowance
-        beyond = int(np.count_nonzero(eigenvalues > threshold))
+        beyond = n - int(eigenvalues.searchsorted(threshold, side="right"))
         if beyond <= k or beyond > n // 2:
             break
         k = beyond
+    law = MarchenkoPastur(rows / columns, sigma * math.sqrt(rows / N))
     bulk, largest = eigenvalues[: n - beyond], float(eigenvalues[-1])
     D, spread = _ks_distance(bulk, law), _spread(bulk, law)
     num_zeros = len(spectrum.singular_values) - n
@@ -253,14 +254,23 @@ def fit_bulk(spectrum: Spectrum, level: float = 0.01) -> BulkFit:
     )
 
 
-def _match(bulk: Array, unit: MarchenkoPastur) -> float:
+def _match(roots: Array, Q: float) -> float:
     """sigma by quantiles: on the scale of singular values, where the density stays finite for square matrices too."""
-    p = (np.arange(len(bulk)) + 0.5) / len(bulk)
-    central = (_WINDOW[0] < p) & (p < _WINDOW[1])
-    # the law's quantiles by interpolation, good for sigma to 3e-5, far below one matrix's luck: this runs every round
-    q = np.linspace(np.sqrt(unit.lower_edge), np.sqrt(unit.upper_edge), _GRID)
-    q = np.interp(p[central], unit.cdf(q**2), q)
-    return float(np.sqrt(bulk[central]) @ q / (q @ q))
+    first, end = (math.floor(p * len(roots) + 0.5) for p in _WINDOW)
+    grid, cdf = _singular_value_law(Q)
+    q = np.interp((np.arange(first, end) + 0.5) / len(roots), cdf, grid)
+    return float(roots[first:end] @ q / (q @ q))
+
+
+@lru_cache(maxsize=1024)  # the layers of a model share their shapes, and a fit takes a dozen rounds
+def _singular_value_law(Q: float) -> tuple[Array, Array]:
+    """Singular values of noise and their distribution function, whose inverse is good for sigma to 3e-5.
+
+    That is far below one matrix's luck.
+    """
+    law = MarchenkoPastur(Q)
+    s = np.linspace(np.sqrt(law.lower_edge), np.sqrt(law.upper_edge), _GRID)
+    return s, law.cdf(s**2)
 
 
 def _ks_distance(x: Array, law: MarchenkoPastur) -> float:

@@ -1,7 +1,8 @@
 """The 5+1 phases of training, told apart by rules that can be read, checked and disputed.
 
 Martin & Mahoney (JMLR 22, 2021, section 5) know them by the look of a spectrum. Here a phase is a list of findings, and
-a finding is a figure on one side of a bound. All figures are ratios or counts: W and 1000 W are in the same phase.
+a finding is a figure on one side of a bound. All figures are ratios or counts: W and 1000 W are in the same phase. The
+findings::
 
     finding      what must hold                                 where the bound comes from
     zeros        a tenth of the eigenvalues or more are zero    noise has none at all
@@ -18,7 +19,7 @@ a finding is a figure on one side of a bound. All figures are ratios or counts: 
 n is the number of eigenvalues in the bulk, k that of the spikes, and D the bulk's Kolmogorov-Smirnov distance from the
 Marchenko-Pastur law (:func:`rmt_lab.bulk.fit_bulk`). The eigenvalues of noise repel each other, which is why D falls
 like 1/n. Where rf slices of a convolution kernel are pooled, n is that of one slice and the bound rf^-0.4 of its bound
-(99 % points, rf = 3 .. 49). The tail weight is explained at :func:`tail_weight`. And the phases:
+(99 % points, rf = 3 .. 49). The tail weight is explained at :func:`tail_weight`. And the phases::
 
     random-like    exact bulk, no spikes
     bleeding-out   close bulk, spikes, none of them clear
@@ -44,7 +45,7 @@ from ._repr import html_table
 from .bulk import BulkFit, fit_bulk
 from .laws.spiked import hard_threshold
 from .spectrum import Spectrum, as_spectrum
-from .tails.power_law import PowerLawFit, fit_power_law
+from .tails.power_law import PowerLawFit, differ, fit_power_law
 from .tails.search import MISFIT
 
 #: The phases, and which findings must hold (True) or must not (False); this table is the rule.
@@ -203,8 +204,8 @@ def _variation(x: npt.NDArray[np.float64]) -> float:
 
 
 def _power_law(spectrum: Spectrum) -> PowerLawFit | None:
-    x = spectrum.nonzero_eigenvalues
-    return fit_power_law(x) if x[0] < x[-1] else None
+    x = spectrum.tail_eigenvalues
+    return fit_power_law(x) if differ(x) else None
 
 
 def _bulk_findings(spectrum: Spectrum, bulk: BulkFit) -> dict[str, Finding]:

@@ -1,4 +1,4 @@
-"""Is there a power law here at all? One word a layer, by rules that can be read, before any alpha is believed."""
+"""Is there a power law here at all? One word per layer, by rules that can be read, before any alpha is believed."""
 
 from __future__ import annotations
 
@@ -129,13 +129,15 @@ def verdict(
     fit = fit.fit if isinstance(fit, FingerFit) else fit
     scale = _scale(fit.x, as_spectrum(spectrum))
     p_noise = noise_p(fit, spectrum)
-    clipped = len(fit.x) < len(spectrum.nonzero_eigenvalues)
-    has_rates = spectrum.rf == 1 and spectrum.N >= LEAST_Q * spectrum.M
+    clipped = len(fit.x) < len(spectrum.tail_eigenvalues)
+    has_rates = spectrum.rf == 1 and spectrum.N >= LEAST_Q * spectrum.M and spectrum.num_exact is None
     if p_noise > 0.01:
         shares = _shares("noise", spectrum.N, len(fit.x), clipped) if has_rates else (np.nan, np.nan)
         return Verdict("noise", "", p_noise, rate_power_law=shares[0], rate_rivals=shares[1])
     if spectrum.rf > 1:
         return Verdict("can't tell", f"eigenvalues of {spectrum.rf} slices; the test takes one matrix", p_noise)
+    if spectrum.num_exact is not None:
+        return Verdict("can't tell", f"{spectrum.num_exact} exact eigenvalues; the test needs all", p_noise)
     if len(fit.x) < _FEWEST:
         return Verdict("can't tell", f"{len(fit.x)} eigenvalues; the test needs {_FEWEST}", p_noise)
     test = tail_test(fit.x, spectrum.N, n=n, rng=rng, quick=quick)
@@ -169,7 +171,7 @@ def _unlike_a_population(shuffled: Spectrum | Callable[[], Spectrum] | None) -> 
     if shuffled is None:
         return _UNSEEN
     null = shuffled() if callable(shuffled) else shuffled
-    p = noise_p(fit_power_law(null.nonzero_eigenvalues), null)
+    p = noise_p(fit_power_law(null.tail_eigenvalues), null)
     return _ENTRIES.format(p) if p <= 0.01 else ""
 
 
@@ -289,7 +291,7 @@ def noise_p(
     if null is None:
         heaviest = _gaussian_null(spectrum.N, spectrum.M, spectrum.rf, 999 if n is None else n)
     else:
-        heaviest = np.array([_heaviest(s.nonzero_eigenvalues) for s in null])
+        heaviest = np.array([_heaviest(s.tail_eigenvalues) for s in null])
     if not len(heaviest):
         raise ValueError(f"n={n}: noise_p needs at least one spectrum to compare with")
     return float((1 + np.count_nonzero(heaviest <= a)) / (len(heaviest) + 1))

@@ -11,9 +11,9 @@ import pytest
 from scipy.stats import ortho_group
 
 from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers, trainings
+from rmt_lab.analysis import Options, rows_of
 from rmt_lab.tails.bootstrap import METHODS, interval
 from rmt_lab.tails.fingers import RULES
-from rmt_lab.weights import WeightMatrix
 
 WEIGHTWATCHER = (
     "layer_id name longname layer_type N M Q num_evals alpha alpha_weighted D sigma xmin xmax num_pl_spikes "
@@ -192,16 +192,18 @@ def test_one_matrix_is_held_at_a_time(monkeypatch):
     """When the next matrix is read, the one before has been let go."""
     alive = []
 
-    def weights(source, split_qkv, layers):
-        for i in range(6):
-            assert not any(ref() is not None for ref in alive)
-            W = np.random.default_rng(i).normal(size=(50, 40))
+    class OnAccess(dict):
+        def __getitem__(self, name):
+            assert not reading or not any(ref() is not None for ref in alive)
+            W = np.random.default_rng(int(name)).normal(size=(50, 40))
             alive.append(weakref.ref(W))
-            yield WeightMatrix(i, f"{i}", f"{i}", "dense", W)
-            del W
+            return W
 
-    monkeypatch.setattr("rmt_lab.analysis.iter_weights", weights)
-    assert (analyze({}, randomize=True)["status"] == "success").sum() == 6
+    reading, source = False, OnAccess({str(i): None for i in range(6)})
+    rows = rows_of(source, Options(randomize=True))
+    reading = True
+    assert [row["status"] for row in rows] == ["success"] * 6
+    assert len(alive) > 6
 
 
 def test_layers_are_selected_by_id_name_and_role():
@@ -245,7 +247,7 @@ def test_what_has_no_weights_cannot_be_randomized():
     model = trainings.load("little").at(2400)
     assert model[0].shuffled is None
     for source in (model, model[0].spectrum):
-        with pytest.raises(ValueError, match="randomize=True needs weights to shuffle"):
+        with pytest.raises(ValueError, match="randomize needs weights to shuffle"):
             analyze(source, randomize=True)
 
 
@@ -330,3 +332,24 @@ def test_the_atlas_gives_the_nulls_too():
     details = analyze("minilm", randomize=True, layers=["query"])
     stored = atlas.load("minilm").select("query")
     np.testing.assert_allclose(details["max_rand_eval"], [x.shuffled.eigenvalues[-1] for x in stored])
+
+
+@pytest.mark.parametrize("scale", [1e-165, 1e-161, 1e-150, 1e155, 1e300])
+def test_a_matrix_whose_squares_leave_the_floats_stops_no_other(scale):
+    """1e-161 ended the whole table with a ZeroDivisionError; 1e-158 gave another alpha."""
+    W = np.random.default_rng(0).standard_t(3, size=(60, 40))
+    details = analyze({"a": W * scale, "b": W})
+    assert "multiply the matrix by a constant" in details["status"][0]
+    assert details["status"][1] == "success"
+
+
+@pytest.mark.parametrize("scale", [1e-138, 1e-20, 1e140])
+def test_a_scale_within_changes_no_alpha(scale):
+    W = np.random.default_rng(0).standard_t(3, size=(60, 40))
+    details = analyze({"a": W * scale, "b": W})
+    assert details["alpha"][0] == pytest.approx(details["alpha"][1], rel=1e-9)
+
+
+def test_an_orthogonal_matrix_has_no_power_law():
+    row = analyze({"q": ortho_group.rvs(60, random_state=0)}).iloc[0]
+    assert row["status"] == "failed: x has 60 values; a power law needs at least 2 that differ by more than rounding"

@@ -1,12 +1,14 @@
 """One way in for every kind of array: values come out right, and what was given is never changed."""
 
+from threading import Event, Thread
+
 import numpy as np
 import pandas as pd
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from rmt_lab import Spectrum, analyze, fit_power_law, fit_truncated_power_law, fix_fingers
-from rmt_lab._arrays import as_numpy, as_real, as_values
+from rmt_lab._arrays import as_numpy, as_real, as_values, one_blas_thread
 from rmt_lab.plotting import peel
 from rmt_lab.tails import find_outliers, hill, hill_curve
 
@@ -122,3 +124,25 @@ def test_a_table_by_threads_has_one_each_and_leaves_the_limit_as_it_was(limit, m
         analyze(source, n_jobs=2)
         assert blas_threads() == before
     assert seen == [{1}] * 12
+
+
+def test_the_last_thread_that_leaves_puts_the_limit_back():
+    """As in threads of the caller's, or of a table that was given up: each put back what it found, or nothing."""
+    left_by_main = Event()
+
+    def busy():
+        with one_blas_thread():
+            entered.set()
+            left_by_main.wait(20)
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        entered, thread = Event(), Thread(target=busy)
+        with one_blas_thread():
+            thread.start()
+            entered.wait(20)
+        assert set(blas_threads()) == {1}
+        left_by_main.set()
+        thread.join()
+        assert blas_threads() == before
+    assert before != [1] * len(before)

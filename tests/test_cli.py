@@ -104,6 +104,8 @@ def test_a_broken_layer_is_shown_and_told_by_the_exit_code(tmp_path, capsys):
         (["analyze", "minilm", "--layers", "querry"], "querry"),
         (["analyze", "minilm", "--out", "no/such/folder/x.csv"], "no/such/folder"),
         (["atlas", "show", "nothing"], "name='nothing'; the atlas has minilm"),
+        (["atlas", "show", "../../x"], "name='../../x'; a name becomes a file's name"),
+        (["atlas", "add", "no/such/file", "--name", "minilm"], "a model of that name ships with the package"),
     ],
 )
 def test_errors_are_one_line_on_stderr(args, says, capsys):
@@ -143,6 +145,30 @@ def test_the_atlas_is_listed_shown_and_added_to(checkpoint, tmp_path, monkeypatc
     assert main(["analyze", "mine"]) == 0
 
 
+def test_a_broken_file_does_not_hide_the_rest_of_the_atlas(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RMT_LAB_CACHE", str(tmp_path))
+    assert main(["atlas", "add", str(checkpoint), "--name", "zebra"]) == 0
+    broken = tmp_path / "atlas" / "broken.npz"
+    broken.write_bytes(b"not a zip")
+    capsys.readouterr()
+    assert main(["atlas", "list"]) == 3
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == ["minilm", "smollm2", "zebra"]
+    assert err == f"rmt-lab: atlas entry 'broken' ({broken}) cannot be read: BadZipFile: File is not a zip file\n"
+    assert main(["atlas", "show", "broken"]) == 1
+
+
+def test_a_layer_that_the_atlas_leaves_out_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("RMT_LAB_CACHE", str(tmp_path))
+    np.savez(tmp_path / "w.npz", a=np.full((20, 20), np.nan), b=np.random.default_rng(0).normal(size=(20, 20)))
+    assert main(["atlas", "add", str(tmp_path / "w.npz")]) == 3
+    out, err = capsys.readouterr()
+    assert out.startswith("w: 1 layers kept in ")
+    assert err == "rmt-lab: a is left out: W holds 400 NaN or infinite entries of 400\n"
+    assert main(["atlas", "show", "w"]) == 0
+    assert capsys.readouterr().out.endswith("left out: a: W holds 400 NaN or infinite entries of 400\n")
+
+
 def test_version_and_layers_before_the_source(checkpoint, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
@@ -171,6 +197,17 @@ def test_places_that_cannot_be_written_to_are_refused_before_the_work(
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.parametrize("source", ["minilm", "no/such/file.pt"])
+def test_signals_do_afterwards_what_they_did_before(source, capsys):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        main(["describe", source])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
 def test_a_link_stays_a_link_and_a_pipe_a_pipe(checkpoint, tmp_path, capsys):
     real, link, pipe = tmp_path / "real.csv", tmp_path / "link.csv", tmp_path / "pipe"
     real.write_text("old")
@@ -192,6 +229,7 @@ def test_a_signal_leaves_nothing_half_written(number, code, tmp_path):
     """In the middle of writing: the process stops itself there."""
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nimport rmt_lab.cli as cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # what runs in the background ignores it
         "from rmt_lab._files import written_whole\n"
         "def command(args):\n"
         "    with written_whole(Path(sys.argv[1])) as file:\n"
@@ -242,3 +280,116 @@ def test_names_of_tensors_are_told_and_not_obeyed(tmp_path, capsys):
     longnames = pd.read_csv(out)["longname"].tolist()
     assert [n[:2] for n in longnames[:2]] == ["'=", "'-"]
     assert longnames[3] == "plain"
+
+
+def test_a_wrong_source_costs_no_older_rows(tmp_path, capsys):
+    out = tmp_path / "rows.jsonl"
+    out.write_text("{}\n")
+    assert main(["analyze", str(tmp_path / "mispelt.npz"), "--out", str(out)]) == 1
+    assert out.read_text() == "{}\n"
+    assert "there is no such file or folder" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="a Unix device")
+def test_a_table_goes_through_a_pipe(checkpoint):
+    """The path of a pipe, /dev/stdout or that of >(gzip), is a link that leads to no path."""
+    command = [sys.executable, "-m", "rmt_lab.cli", "analyze", str(checkpoint), "--out", "/dev/stdout"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "layer_id,name,longname" in run.stdout
+
+
+def test_a_digit_that_is_no_number_is_a_name(checkpoint, capsys):
+    assert main(["analyze", str(checkpoint), "--layers", "\u00b2"]) == 1
+    assert "which no layer matches" in capsys.readouterr().err
+
+
+def test_a_printed_table_says_how_many_eigenvalues_are_exact(tmp_path, capsys):
+    np.save(tmp_path / "w.npy", np.random.default_rng(0).normal(size=(900, 500)))
+    assert main(["analyze", str(tmp_path / "w.npy"), "--method", "top"]) == 0
+    assert "num_evals  num_exact" in capsys.readouterr().out
+    assert main(["analyze", str(tmp_path / "w.npy")]) == 0
+    assert "num_exact" not in capsys.readouterr().out
+
+
+@pytest.fixture
+def tuned(checkpoint, tmp_path):
+    """The checkpoint, one matrix of which gained a direction, and one became infinite."""
+    rng = np.random.default_rng(1)
+    with np.load(checkpoint) as held:
+        state = dict(held)
+    state["h.0.mlp.c_fc.weight"] = state["h.0.mlp.c_fc.weight"] + np.outer(rng.normal(size=30), rng.normal(size=120))
+    np.savez(tmp_path / "tuned.npz", **state)
+    np.savez(tmp_path / "broken.npz", **state | {"h.0.attn.c_attn.weight": np.full((30, 90), np.inf)})
+    return tmp_path
+
+
+def test_two_checkpoints_are_compared(tuned, checkpoint, capsys):
+    out = tuned / "change.csv"
+    assert main(["compare", str(checkpoint), str(tuned / "tuned.npz"), "--out", str(out)]) == 0
+    details, said = pd.read_csv(out), capsys.readouterr().out
+    assert list(details["change_rank"]) == [0, 1]
+    assert "left_null" in said
+    assert f"{details['relative_change'][1]:.3g}" in said
+    assert main(["compare", str(checkpoint), str(tuned / "tuned.npz"), "--json", "--layers", "feed-forward in"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["base"], [row["change_rank"] for row in told["layers"]]) == (str(checkpoint), [1])
+    assert main(["compare", str(checkpoint), str(tuned / "broken.npz"), "--split-qkv"]) == 3
+    assert "block 0 query: failed: W holds 900 NaN or infinite entries of 900" in capsys.readouterr().out
+
+
+def test_a_training_is_told_step_by_step(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for step in (10, 2):
+        np.savez(tmp_path / f"step_{step}.npz", query=rng.normal(size=(60, 50)), key=rng.normal(size=(60, 50)))
+    out = tmp_path / "series.csv"
+    assert main(["series", str(tmp_path), "--layers", "query", "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["step", "name"]
+    assert [line.split()[1:3] for line in lines[1:]] == [["2", "query"], ["10", "query"]]
+    assert list(pd.read_csv(out)["step"]) == [2, 10]
+    (tmp_path / "step_5\x1b[2J.npz").write_bytes(b"broken")
+    np.savez(tmp_path / "step_7.npz", query=rng.normal(size=(60, 50)), key=np.full((60, 50), np.nan))
+    assert main(["series", str(tmp_path / "step_*.npz"), "--out", str(out)]) == 3
+    said = capsys.readouterr().out
+    assert "step_5\\x1b[2J.npz: failed: source=" in said
+    assert "step_7.npz key: failed: " in said
+    assert "\x1b" not in said + out.read_text()
+    assert list(pd.read_csv(out)["step"]) == [2, 2, 5, 7, 7, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["compare", "no/such/file.npz", "model.npz"], "base: "),
+        (["compare", "model.npz", "minilm"], "spectra alone"),
+        (["compare", "model.npz", "model.npz", "--layers", "querry"], "querry"),
+        (["compare", "model.npz", "model.npz", "--out", "x.parquet"], "--out x.parquet: this table is written as .csv"),
+        (["series", "empty"], "source='empty': no checkpoint there"),
+        (["series", "no\x1b/such-*"], "source='no\\x1b/such-*': no checkpoint there"),
+        (["series", "empty", "--out", "x.jsonl"], "--out x.jsonl: this table is written as .csv"),
+        (["series", "empty", "--out", "empty"], "empty is a folder; a file is needed"),
+    ],
+)
+def test_what_a_comparison_or_a_series_cannot_be_made_of_is_one_line(args, says, checkpoint, monkeypatch, capsys):
+    monkeypatch.chdir(checkpoint.parent)
+    (checkpoint.parent / "empty").mkdir()
+    assert main(args) == 1
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert said.err.startswith("rmt-lab: ")
+    assert says in said.err
+
+
+def test_a_flipbook_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["flipbook", "finger", "k"]) == 0
+    assert capsys.readouterr().out == "finger.html: written\n"
+    page = Path("finger.html").read_text("utf-8")
+    assert "<title>Finger: largest dropped k from 0 to 10</title>" in page
+    assert main(["flipbook", "finger", "--out", "other.html"]) == 0
+    assert Path("other.html").read_text("utf-8") == page  # k is what suits the idea
+    assert main(["flipbook", "heavy_tail"]) == 1
+    assert "explorer 'heavy_tail'; one of bulk, repulsion" in capsys.readouterr().err
+    assert main(["flipbook", "heavy-tail", "height"]) == 1
+    assert "name='height'; HeavyTailModel has the controls mu, M, Q" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import doctest
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -245,3 +246,102 @@ def test_the_learning_rate_is_that_of_the_script(little):
     for step in (-1, 2401):
         with pytest.raises(ValueError, match=f"step={step}; little has the steps 0 to 2400"):
             little.learning_rate(step)
+
+
+Q, UP = "h.0.attn.q_proj.weight", "h.0.mlp.up_proj.weight"
+
+
+def checkpoint(path, seed, **more):
+    rng = np.random.default_rng(seed)
+    state = {Q: rng.normal(size=(40, 30)), UP: rng.normal(size=(60, 40))} | more
+    np.savez(path, **{name: W for name, W in state.items() if W is not None})
+    return state
+
+
+def test_a_folder_of_checkpoints_becomes_a_training(tmp_path):
+    states = {step: checkpoint(tmp_path / f"step_{step}.npz", step) for step in (700, 20, 100)}
+    training = trainings.record(tmp_path)
+    assert training.steps == (20, 100, 700)
+    assert training.name == tmp_path.name
+    for step, state in states.items():
+        model = training.at(step)
+        assert [(x.name, x.layer_id) for x in model] == [("block 0 query", 0), ("block 0 feed-forward in", 1)]
+        for x, W in zip(model, state.values(), strict=True):
+            expected = np.linalg.svd(W, compute_uv=False)[::-1]
+            np.testing.assert_allclose(x.spectrum.singular_values, expected, rtol=1e-6)
+            assert (x.init_std, x.nulls) == (None, ())
+    assert len(trainings.record(f"{tmp_path}/step_*0.npz", layers=["query"]).at(20)) == 1
+    assert repr(training) == f"Training({tmp_path.name!r}: steps 20 .. 700, 3 of them recorded)"
+
+
+def test_checkpoints_do_not_hold_their_losses(tmp_path):
+    checkpoint(tmp_path / "step_5.npz", 0)
+    training = trainings.record(tmp_path)
+    assert not training.has_losses
+    assert np.isnan([training.train_loss, training.test_loss]).all()
+    assert "not recorded" in training._repr_html_()
+    assert "nan" not in training._repr_html_()
+    with pytest.raises(ValueError, match="made of checkpoints, which do not say their learning rate"):
+        training.learning_rate(5)
+    assert trainings.load("little").has_losses
+
+
+def test_a_broken_checkpoint_is_named_and_left_out(tmp_path):
+    for step in (1, 2):
+        checkpoint(tmp_path / f"step_{step}.npz", step)
+    (tmp_path / "step_3.npz").write_bytes(b"broken")
+    checkpoint(tmp_path / "step_4.npz", 4, **{Q: np.full((40, 30), np.nan), UP: np.full((60, 40), np.nan)})
+    checkpoint(tmp_path / "other_step_2.npz", 5)
+    checkpoint(tmp_path / "last.npz", 6)
+    with pytest.warns(UserWarning, match="is left out: ") as told:
+        training = trainings.record(tmp_path / "*.npz")
+    assert training.steps == (1, 2)
+    left_out = {path.rpartition("/")[2]: why for path, why in training.record["left_out"].items()}
+    assert list(left_out) == ["step_2.npz", "step_3.npz", "step_4.npz", "last.npz"]
+    for words, (name, why) in zip(
+        ("another one has the step 2", "is no .npz file", "no layer has a spectrum; .* 1200 NaN", "has no number"),
+        left_out.items(),
+        strict=True,
+    ):
+        assert re.search(words, why), why
+        assert any(f"{name} is left out: {why}" in str(w.message) for w in told)
+
+
+def test_a_layer_that_one_step_lacks_is_named_and_left_out(tmp_path):
+    checkpoint(tmp_path / "step_1.npz", 1, **{"a.weight": np.eye(5), "b.weight": np.eye(5)})
+    checkpoint(
+        tmp_path / "step_2.npz", 2, **{"a.weight": np.eye(6), "c.weight": np.eye(5), UP: np.full((9, 9), np.inf)}
+    )
+    with pytest.warns(
+        UserWarning, match="layers that are left out: h.0.mlp.up_proj: step 2: .*infinite.*; a: step 2: 6"
+    ):
+        training = trainings.record(tmp_path)
+    assert [x.longname for x in training.at(2)] == ["h.0.attn.q_proj"]
+    left_out = training.record["left_out"]
+    assert left_out["a"] == "step 2: 6 x 6, and 5 x 5 at step 1"
+    assert left_out["b"] == "step 2: no such layer"
+    assert left_out["c"] == "step 1: no such layer"
+
+
+def test_checkpoints_without_a_layer_in_common_or_without_any(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no checkpoint there"):
+        trainings.record(tmp_path)
+    (tmp_path / "step_0.npz").write_bytes(b"broken")
+    with pytest.raises(ValueError, match="has no checkpoint that can be read: .*is no .npz file"), pytest.warns():
+        trainings.record(tmp_path)
+    np.savez(tmp_path / "step_1.npz", a=np.eye(5))
+    np.savez(tmp_path / "step_2.npz", b=np.eye(5))
+    with pytest.raises(ValueError, match="no layer in common: step 2: no such layer"), pytest.warns():
+        trainings.record(tmp_path)
+
+
+def test_spectra_are_kept_where_analyze_keeps_them(tmp_path, monkeypatch):
+    checkpoint(tmp_path / "step_1.npz", 1)
+    first = trainings.record(tmp_path, cache=tmp_path / "kept")
+    monkeypatch.setattr(trainings.Spectrum, "from_matrix", lambda *_, **__: pytest.fail("computed anew"))
+    again = trainings.record(tmp_path, cache=tmp_path / "kept")
+    table = analyze(tmp_path / "step_1.npz", cache=tmp_path / "kept")
+    for x, y, alpha in zip(first.at(1), again.at(1), table.raw_alpha, strict=True):
+        np.testing.assert_array_equal(x.spectrum.singular_values, y.spectrum.singular_values)
+        assert y.spectrum.name == x.name
+        assert alpha == fit_power_law(y.spectrum.nonzero_eigenvalues).alpha

@@ -5,7 +5,7 @@ from .farms import WindowedAlpha, windowed_alpha
 from .fingers import FingerFit, fix_fingers
 from .hill import hill, hill_curve
 from .outliers import Outliers, find_outliers
-from .power_law import PowerLawFit, fit_power_law
+from .power_law import PowerLawFit, fit_power_law, large_spectrum
 from .rivals import Rivals, compare
 from .spectral import PopulationAlpha, TailTest, population_alpha, tail_test
 from .truncated import TruncatedPowerLawFit, fit_truncated_power_law
@@ -28,6 +28,7 @@ __all__ = [
     "hill",
     "hill_curve",
     "interval",
+    "large_spectrum",
     "p_value",
     "population_alpha",
     "tail_test",

@@ -1,7 +1,7 @@
 """Power laws fitted to many samples at once: the engine of every bootstrap here.
 
 One fit costs a handful of microseconds of arithmetic and a hundred of calls; a thousand resamples are therefore fitted
-together, one a row, by the search of :func:`rmt_lab.fit_power_law` carried out on all rows in step.
+together, one per row, by the search of :func:`rmt_lab.fit_power_law` carried out on all rows in step.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ the far one, where a handful of values gives a huge alpha. WeightWatcher 0.7 nam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from numbers import Integral, Real
 from typing import Literal, get_args
 
@@ -19,10 +20,12 @@ from .._repr import html_table
 from ..spectrum import Spectrum
 from .outliers import find_outliers
 from .power_law import PowerLawFit, fit_power_law
+from .search import Clipped, Tails
 
 Rule = Literal["clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"]
 #: The names of the rules; errors and help texts are made from here.
 RULES: tuple[Rule, ...] = get_args(Rule)
+_TOGETHER = 16  # numbers of fingers that are tried at once
 _WW_CUT = 1e-5  # WeightWatcher's absolute threshold on the eigenvalues of W^T W
 
 
@@ -42,9 +45,10 @@ class FingerFit:
         Those values, ascending.
     rule : str or None
         The rule that was asked for.
-    tried : dict of int to PowerLawFit
-        For every number k of largest values dropped, the fit to the others; ``tried[0]`` is the raw fit. A k that
-        leaves nothing to fit is missing.
+    known : dict of int to PowerLawFit
+        For numbers k of largest values dropped, the fits to the others that the rule had to make.
+    most : int
+        Up to which k ``tried`` goes on.
     p_values : array
         Under ``outliers``, for each value dropped the chance that the tail below it has one as far out; else empty.
     reached_limit : bool
@@ -56,7 +60,8 @@ class FingerFit:
     num_fingers: int
     dropped: Array
     rule: Rule | None
-    tried: dict[int, PowerLawFit]
+    known: dict[int, PowerLawFit]
+    most: int = 0
     p_values: Array = field(default_factory=lambda: np.empty(0))
     reached_limit: bool = False
 
@@ -64,6 +69,20 @@ class FingerFit:
     def alpha(self) -> float:
         """Exponent of the accepted fit."""
         return self.fit.alpha
+
+    @cached_property
+    def tried(self) -> dict[int, PowerLawFit]:
+        """For every number k of largest values dropped, the fit to the others; ``tried[0]`` is the raw fit.
+
+        A k that leaves nothing to fit is missing.
+        """
+        fits = dict(self.known)
+        for k in range(1, self.most + 1):
+            try:
+                fits[k] = self.known.get(k) or fit_power_law(self.raw.x[:-k], min_tail=self.raw.min_tail)
+            except ValueError:  # too few values are left
+                break
+        return dict(sorted(fits.items()))
 
     def __repr__(self) -> str:
         return (
@@ -116,7 +135,7 @@ def fix_fingers(
     Parameters
     ----------
     x : Spectrum, or array_like of shape (n,)
-        A layer, whose non-zero eigenvalues of W^T W / N are fitted, or positive values of any kind.
+        A layer, whose ``tail_eigenvalues`` (of W^T W / N, not zero) are fitted, or positive values of any kind.
     rule : {"clip_xmax", "xmin_peak", "clip_xmax_ww", "outliers"} or None
     max_fingers : int, default 10
         Most values to drop, but for a clump that ``"outliers"`` finds. ``FingerFit.reached_limit`` tells.
@@ -157,7 +176,7 @@ def fix_fingers(
     """
     check_finger_options(rule, max_fingers, finger_thresh)
     if isinstance(x, Spectrum):
-        values = x.nonzero_eigenvalues
+        values = x.tail_eigenvalues
         x = values[values * x.N > _WW_CUT] if rule == "clip_xmax_ww" else values
     raw = fit_power_law(x, min_tail=min_tail)
     x = raw.x
@@ -169,19 +188,42 @@ def fix_fingers(
         found = find_outliers(x, max_fingers, min_tail=min_tail, N=N, rng=rng)
         fits = {0: raw, **found.fits}
         dropped = x[len(x) - found.k :]
-        return FingerFit(fits[found.k], raw, found.k, dropped, rule, fits, found.p_values, found.reached_limit)
+        return FingerFit(fits[found.k], raw, found.k, dropped, rule, fits, 0, found.p_values, found.reached_limit)
+    if rule == "clip_xmax":
+        k, fit = _first_fall(raw, max_fingers, finger_thresh)
+        dropped = x[len(x) - k :]
+        return FingerFit(fit, raw, k, dropped, rule, {0: raw, k: fit}, max_fingers, reached_limit=0 < k == max_fingers)
     tried = {0: raw}
-    for k in range(2, 10) if rule == "clip_xmax_ww" else range(1, max_fingers + 1):
+    for k in range(2, 10):
         try:
             tried[k] = fit_power_law(x[:-k], min_tail=min_tail)
         except ValueError:  # too few values are left
             break
-        if rule == "clip_xmax_ww" and tried[k].alpha <= 2 and tried[k].alpha + finger_thresh >= raw.alpha:
+        if tried[k].alpha <= 2 and tried[k].alpha + finger_thresh >= raw.alpha:
             break
     k = next((k for k, fit in tried.items() if fit.alpha + finger_thresh < raw.alpha), 0)
-    num_fingers = k - 1 if rule == "clip_xmax_ww" and k else k
-    most = 9 if rule == "clip_xmax_ww" else max_fingers
-    return FingerFit(tried[k], raw, num_fingers, x[len(x) - k :], rule, tried, reached_limit=0 < most <= k)
+    return FingerFit(tried[k], raw, max(k - 1, 0), x[len(x) - k :], rule, tried, reached_limit=k == 9)
+
+
+def _first_fall(raw: PowerLawFit, most: int, thresh: float) -> tuple[int, PowerLawFit]:
+    """The first k <= most for which alpha falls by more than thresh without the k largest values; 0 if there is none.
+
+    It cannot fall where all tails with so low an alpha fit worse than some other tail. That is found out faster than
+    which tail fits best, since the points where they fit badly are the same for every k.
+    """
+    tails, n = Tails(raw.x, raw.min_tail), len(raw.x)
+    best = n - raw.n_tail
+    most = min(most, n - 2)
+    for first in range(1, most + 1, _TOGETHER):
+        clipped = Clipped(tails, range(first, min(first + _TOGETHER, most + 1)), raw.alpha - thresh - 1)
+        clipped.beat(best)
+        for k in clipped.better():  # the fit has the last word
+            fit = fit_power_law(raw.x[:-k], min_tail=raw.min_tail)
+            if fit.alpha + thresh < raw.alpha:
+                return k, fit
+            best = n - k - fit.n_tail
+            clipped.beat(best)
+    return 0, raw
 
 
 def check_finger_options(rule: object, max_fingers: object, finger_thresh: object, name: str = "rule") -> None:

@@ -84,7 +84,7 @@ def find_outliers(
     40 %; 8 and 11 % (800 x 100, 200 x 100) where the power law holds for 20 % only, fewer than the test takes for the
     tail. For fixed quantiles it finds none in 40 either: a spectrum more even than chance is no evidence of outliers.
     Of 251 real layers it finds outliers in 49 (4 of MiniLM's 40, 45 of SmolLM2's 211), where chance would give 13, and
-    the plain test in 9. It takes 1 to 2 s a layer.
+    the plain test in 9. It takes 1 to 2 s per layer.
 
     Parameters
     ----------

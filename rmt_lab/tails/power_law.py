@@ -15,10 +15,24 @@ import numpy.typing as npt
 
 from .._arrays import Array, as_values
 from .._repr import html_table
+from ..spectrum import Spectrum
 from . import bootstrap, rivals
 from .bootstrap import Interval, Method
 from .rivals import Rivals
 from .search import Scan, Tails, log_ratio
+
+_EQUAL = 1e-12  # relative: the eigenvalues of an orthogonal matrix differ by less, from rounding alone
+
+
+def differ(x: Array) -> bool:
+    """Whether ascending values differ by more than rounding, without which there is no power law to fit.
+
+    Examples
+    --------
+    >>> differ(np.array([1.0, 2.0])), differ(np.array([1.0, 1.0 + 1e-15]))
+    (True, False)
+    """
+    return len(x) > 1 and bool(x[-1] - x[0] > _EQUAL * x[-1])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,7 +154,7 @@ def fit_power_law(
     Parameters
     ----------
     x : array_like of shape (n,)
-        Positive values in any order and unit; for a layer, ``Spectrum.nonzero_eigenvalues``.
+        Positive values in any order and unit; for a layer, ``Spectrum.tail_eigenvalues``.
     xmin : float or (low, high), optional
         Where the tail begins, or the range in which to look for it. Default: any value of x.
     xmax : float, optional
@@ -165,7 +179,7 @@ def fit_power_law(
 
     Notes
     -----
-    The bias, measured: mean of alpha - 1 over its truth, for Pareto samples of n values (40 000 a row, 10 000 from
+    The bias, measured: mean of alpha - 1 over its truth, for Pareto samples of n values (40 000 per row, 10 000 from
     n = 200 on; errors below 0.005, of the search below 0.01; the same for every alpha). "given": xmin is where the law
     begins. "smallest": it is the smallest of the n values. "searched": the best of all that leave 8 values. The search
     prefers tails that look steep, a bias of its own that no formula takes off.
@@ -199,9 +213,9 @@ def fit_power_law(
     x = as_values(x)
     if xmax is not None:
         x = x[x <= xmax]
-    if len(x) < min_tail or x[0] == x[-1]:
+    if len(x) < min_tail or not differ(x):
         kept = f"x has {len(x)} values" + ("" if xmax is None else f" up to xmax={xmax:.4g}")
-        raise ValueError(f"{kept}; a power law needs at least {min_tail} that differ")
+        raise ValueError(f"{kept}; a power law needs at least {min_tail} that differ by more than rounding")
     if xmin is not None and np.ndim(xmin) == 0:
         if isinstance(xmin, str | bytes | complex) or not xmin > 0:  # type: ignore[operator]
             raise ValueError(f"xmin={xmin!r}; a positive number or a range (low, high) is allowed")
@@ -253,3 +267,45 @@ def _result(
     exponent *= free / n
     sigma = exponent / np.sqrt(free - 1) if free > 1 else np.inf
     return replace(fit, alpha=1 + exponent, sigma=float(sigma), bias_corrected=True)
+
+
+#: The exact part of a spectrum is long enough for a tail that takes this much of it at most.
+EXACT_SHARE = 0.8
+
+
+def large_spectrum(W: Any, name: str = "", precision: str | None = None, top: int = 128) -> Spectrum:
+    """The spectrum of a large matrix by ``method="top"``, with as many exact eigenvalues as its power law needs.
+
+    Where the tail begins is the choice of the fit, and only known once the eigenvalues are. A fit to all of them,
+    estimated ones included, tells how long the tail is. Where it is longer than 0.8 times the exact part, that part is
+    made at least twice as long, and the search begins anew; half of all M eigenvalues is the most. A tail that is
+    longer still is fitted to that half, and its alpha is not that of the whole spectrum.
+
+    Parameters
+    ----------
+    W, name, precision
+        See :meth:`rmt_lab.Spectrum.from_matrix`.
+    top : int, default 128
+        Exact eigenvalues to begin with.
+
+    Returns
+    -------
+    Spectrum
+        ``num_exact`` says how many are exact; ``tail_eigenvalues`` are these.
+
+    Examples
+    --------
+    >>> W = np.random.default_rng(0).standard_t(3, size=(600, 400))
+    >>> spectrum = large_spectrum(W, top=20)
+    >>> spectrum.num_exact, round(fit_power_law(spectrum.tail_eigenvalues).alpha, 2)
+    (42, 6.77)
+    >>> round(fit_power_law(Spectrum.from_matrix(W).tail_eigenvalues).alpha, 2)
+    6.77
+    """
+    while True:
+        spectrum = Spectrum.from_matrix(W, "top", name, precision, top=top)
+        exact, x = len(spectrum.tail_eigenvalues), spectrum.nonzero_eigenvalues
+        tail = fit_power_law(x).n_tail if differ(x) else 0
+        if tail <= EXACT_SHARE * exact or 2 * exact >= spectrum.M - 1:
+            return spectrum
+        top = max(2 * top, round(1.25 * tail))

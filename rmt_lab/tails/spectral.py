@@ -429,6 +429,8 @@ def _checked(
     if isinstance(eigenvalues, Spectrum):
         if eigenvalues.rf > 1:
             raise ValueError(f"eigenvalues are pooled from {eigenvalues.rf} slices of a kernel; one matrix is allowed")
+        if eigenvalues.num_exact is not None:
+            raise ValueError(f"eigenvalues: only {eigenvalues.num_exact} of {eigenvalues.M} are exact; all must be")
         N, eigenvalues = eigenvalues.N, eigenvalues.nonzero_eigenvalues
     if N is None:
         raise ValueError("N=None; eigenvalues without their Spectrum need the number of rows of the matrix")

@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.linalg import toeplitz
 
 from rmt_lab import ensembles as en
-from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum
+from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum, matrices
 from rmt_lab.ensembles import initialisations as init
 from rmt_lab.ensembles.matrices import _unit_scale
 from rmt_lab.laws import MarchenkoPastur, Semicircle
@@ -219,3 +219,39 @@ def test_gpt2_scales_its_residual_projections_with_depth():
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_every_order_is_equally_likely(dtype, monkeypatch):
+    monkeypatch.setattr(matrices, "_CHUNK", 3)  # of the four values, the last is drawn with the next chunk
+    rng, W = np.random.default_rng(0), np.arange(4, dtype=dtype)
+    orders, counts = np.unique([en.shuffled(W, rng) for _ in range(6000)], axis=0, return_counts=True)
+    assert len(orders) == 24
+    assert stats.chisquare(counts).pvalue > 1e-3
+    np.testing.assert_array_equal(W, np.arange(4))  # what was given stays as it was
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_values_keep_their_type_and_every_bit(dtype):
+    W = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 0.1, np.finfo(dtype).smallest_subnormal], dtype=dtype)
+    S = en.shuffled(np.tile(W, (1000, 1)), rng=0)
+    assert S.dtype == dtype
+    np.testing.assert_array_equal(np.sort(S, axis=None), np.sort(np.tile(W, 1000)))
+    assert np.count_nonzero(np.signbit(S)) == 2000
+
+
+def test_a_matrix_with_more_entries_than_lapack_counts_is_shuffled_too(monkeypatch):
+    monkeypatch.setattr(matrices, "_MOST_ENTRIES", 10)
+    S = en.shuffled(np.arange(12.0), rng=0)
+    assert (S != np.arange(12)).any()
+    np.testing.assert_array_equal(np.sort(S), np.arange(12))
+
+
+def test_no_value_leaves_the_matrix_when_the_largest_random_number_is_drawn():
+    class Largest(np.random.Generator):
+        def random(self, size):
+            return np.full(size, 1 - 2.0**-53)
+
+    for n in (1, 2, 3, 7, 2**15, 2**15 + 1, 100_003):
+        S = matrices._shuffle(np.arange(float(n)), Largest(np.random.PCG64(0)))
+        np.testing.assert_array_equal(np.sort(S), np.arange(n))

@@ -120,6 +120,18 @@ def test_nonsense_is_refused_and_leaves_what_was_recorded(name, answer, text):
     assert {i.name: i.done for i in progress("05").items}[name]
 
 
+def test_points_wait_for_the_grading_where_they_shall(monkeypatch):
+    text = "D has two valleys, and one point decides between them."
+    for when, shown in ((None, False), ("validate", False), ("autograde", True)):
+        monkeypatch.delenv("NBGRADER_EXECUTION", raising=False)
+        if when:
+            monkeypatch.setenv("NBGRADER_EXECUTION", when)
+        note = write("05-reason", text, points=False)
+        assert note.recorded
+        assert bool(note.points) == shown == ("one point decides" in repr(note))
+    assert write("05-reason", text).points
+
+
 def test_points_are_shown_after_an_answer_was_written():
     note = write("05-reason", "D has two valleys, and one point decides between them.")
     assert repr(note) == "Kept: 10 words. A good answer names:\n  - two <valleys>\n  - one point decides"

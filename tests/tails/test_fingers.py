@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rmt_lab import Spectrum
-from rmt_lab.tails import fit_power_law, fix_fingers
+from rmt_lab.tails import fingers, fit_power_law, fix_fingers
 
 
 def noise(seed, n=150):
@@ -39,6 +39,41 @@ def test_clip_xmax_keeps_the_first_fit_that_falls_far_enough(seed, thresh):
     assert f.alpha == alphas[f.num_fingers]
     assert f.dropped.tolist() == x[len(x) - f.num_fingers :].tolist()
     assert [f.tried[k].alpha for k in range(11)] == alphas
+
+
+def test_only_the_fits_that_may_show_a_fall_are_made(monkeypatch):
+    made = []
+    monkeypatch.setattr(fingers, "fit_power_law", lambda x, **given: made.append(len(x)) or fit_power_law(x, **given))
+    x = (1 - np.random.default_rng(0).random(400)) ** (-1 / 1.5)
+    f = fix_fingers(x)
+    assert (f.num_fingers, made) == (0, [400])  # the raw fit alone
+    assert list(f.tried) == list(range(11))  # asked for, the others are made
+    assert made == list(range(400, 389, -1))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    x=st.lists(st.integers(1, 40), min_size=4, max_size=40).filter(lambda x: len(set(x)) > 1),
+    thresh=st.sampled_from([0.0, 0.3, 1.0]),
+    min_tail=st.integers(2, 5),
+)
+def test_the_first_fall_is_found_among_equal_values_too(x, thresh, min_tail):
+    """The shortcut against the definition; whole numbers give ties, of values and of distances."""
+    x = np.sort(x).astype(float)
+    try:
+        f = fix_fingers(x, finger_thresh=thresh, min_tail=min_tail)
+    except ValueError:
+        assume(False)
+    for k in range(1, 11):
+        try:
+            fit = fit_power_law(x[: len(x) - k], min_tail=min_tail)
+        except ValueError:
+            break
+        assert f.tried[k].alpha == fit.alpha
+        if fit.alpha + thresh < f.raw.alpha:
+            assert (f.num_fingers, f.alpha) == (k, fit.alpha)
+            return
+    assert f.num_fingers == 0
 
 
 @pytest.mark.parametrize("rule", ["clip_xmax", "clip_xmax_ww"])
