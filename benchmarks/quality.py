@@ -52,7 +52,10 @@ class World:
             bases = rng.integers(0, counts, size=(BASES, len(counts)))
             chosen = {tuple(b) for b in bases}
             chosen |= {
-                (*b[:f], level, *b[f + 1 :]) for b in map(tuple, bases) for f, n in enumerate(counts) for level in range(n)
+                (*b[:f], level, *b[f + 1 :])
+                for b in map(tuple, bases)
+                for f, n in enumerate(counts)
+                for level in range(n)
             }
             codes = np.array(sorted(chosen))
         else:
@@ -88,6 +91,7 @@ NULLS = {
     "grid, settings": World(GRID, 0.0, 1.0, 0.3, apart=True),
     "grid, factors": World(GRID, 1.0, 0.3, 0.3, apart=True),
 }
+
 
 def drawn(unit: str, table: pd.DataFrame, levels: dict[str, int], rng: int, draws: tuple[int, int]) -> Found:
     """The coefficients, in the order of COEFFICIENTS, where these units are drawn and shuffled; of runs tau alone."""
@@ -141,7 +145,10 @@ def inside(tables: list[Found]) -> list[float]:
 
 def print_row(*cells: Any) -> None:
     *names, shares = cells
-    print(f"| {' | '.join(names)} | " + " | ".join("" if np.isnan(x) else f"{100 * x:.0f}" for x in shares) + " |", flush=True)
+    print(
+        f"| {' | '.join(names)} | " + " | ".join("" if np.isnan(x) else f"{100 * x:.0f}" for x in shares) + " |",
+        flush=True,
+    )
 
 
 def level(tables: int = 500, permutations: int = 199) -> None:
@@ -166,9 +173,7 @@ def speed() -> None:
     print(f"\nSeconds of processor time for {len(table)} runs and {len(world.levels)} factors")
     for draws in ((1000, 999), (200, 0)):
         start = time.process_time()
-        quality.rank_runs(
-            table, "measure", "outcome", list(LEVELS), bootstraps=draws[0], permutations=draws[1], rng=0
-        )
+        quality.rank_runs(table, "measure", "outcome", list(LEVELS), bootstraps=draws[0], permutations=draws[1], rng=0)
         print(f"  {draws[0]} bootstraps, {draws[1]} permutations: {time.process_time() - start:.2f}")
 
 

@@ -229,7 +229,9 @@ class Ranking:
         rows |= {"the seed varies": self.seeds, "sign error, mean": error.mean}
         if error.factor:
             rows[f"sign error, worst: {error.factor} {error.levels[0]} and {error.levels[1]}"] = error.worst
-        title = f"{self.measure if self.direction == 1 else '-' + self.measure} against {self.outcome}, {self.runs} runs"
+        title = (
+            f"{self.measure if self.direction == 1 else '-' + self.measure} against {self.outcome}, {self.runs} runs"
+        )
         return html_table(title, {name: repr(c) for name, c in rows.items()})
 
 
@@ -347,11 +349,15 @@ def _check(table: pd.DataFrame, factors: Sequence[str], seed: str, numbers: Mapp
     for argument, names in numbers.items():
         for name in names:
             if table[name].dtype.kind not in "biuf":
-                raise ValueError(f"{argument} names the column {name!r} of type {table[name].dtype}; numbers are allowed")
+                raise ValueError(
+                    f"{argument} names the column {name!r} of type {table[name].dtype}; numbers are allowed"
+                )
     for name in factors:
         if table[name].nunique() < 2:
             levels = list(table[name].dropna().unique())
-            raise ValueError(f"factors names {name!r}, which is {levels} in every run; a factor has two levels at least")
+            raise ValueError(
+                f"factors names {name!r}, which is {levels} in every run; a factor has two levels at least"
+            )
 
 
 def _count(name: str, value: int, least: int = 0) -> int:
@@ -408,7 +414,9 @@ class _Means:
     numbers: Ints  # (kinds,): of things
 
     def one(self, k: int, centre: float = 0.0, sign: float = 1.0) -> Coefficient:
-        return self._of(*(centre + sign * x[..., k] for x in (self.values, self.draws, self.null)), self.stars[k], centre)
+        return self._of(
+            *(centre + sign * x[..., k] for x in (self.values, self.draws, self.null)), self.stars[k], centre
+        )
 
     def mean(self, kinds: Any, centre: float = 0.0, sign: float = 1.0) -> Coefficient:
         parts = (centre + sign * _mean(x[..., kinds]) for x in (self.values, self.draws, self.null))
@@ -569,7 +577,9 @@ def rank_runs(
     if not factors:
         raise ValueError("factors=[]; one column at least is allowed")
     design = _design(table, factors, seed)
-    return _rank(table, design, measure, outcome, direction, noise, bootstraps, permutations, np.random.default_rng(rng))
+    return _rank(
+        table, design, measure, outcome, direction, noise, bootstraps, permutations, np.random.default_rng(rng)
+    )
 
 
 def _rank(
@@ -879,7 +889,9 @@ def _partial(values: Array, weights: Array) -> Array:
     return result
 
 
-def seed_spread(table: pd.DataFrame, measures: Sequence[str], factors: Sequence[str], seed: str = "seed") -> pd.DataFrame:
+def seed_spread(
+    table: pd.DataFrame, measures: Sequence[str], factors: Sequence[str], seed: str = "seed"
+) -> pd.DataFrame:
     """How far apart two seeds lie, for each measure: what a difference between two runs has to exceed.
 
     The standard deviation s between runs of one setting is pooled over settings. The variance between settings is that
