@@ -108,7 +108,9 @@ class Collection:
         layers = []
         for i, (longname, N, M) in enumerate(self.record["layers"][which]):
             name = short_name(longname)
-            layers.append(Layer(i, name, longname, "spectrum", Spectrum(self._values[start : start + M], N, M, name)))
+            layers.append(
+                Layer(i, name, longname, "spectrum", Spectrum(self._values[start : start + M], N, M, name=name))
+            )
             start += M
         facts = {"model": f"{self.name}: {run}", "training": f"step {step} of {max(rows)}"}
         return AtlasModel(f"{self.name}: {run}", tuple(layers), facts)
