@@ -25,21 +25,25 @@ in one factor, here it is a factor and two of its levels, at all settings: three
 weighs pairs by Hoeffding's inequality, which suits any outcome between 0 and 1; here a pair counts if its outcomes
 differ by more than 1.96 standard deviations of the difference. And the noise may be given, or is taken from the seeds.
 
-**Intervals and p-values.** Runs are not independent: three seeds share a setting, and in a star-shaped design the
-settings around a base share most of theirs. What was drawn independently is the star: a base (a setting around which
-every factor varies) and the settings that differ from it in one factor. In a full grid every setting is a base, and
-stands for itself. A group goes with its base. Intervals are percentiles of 95 % over a bootstrap that draws whole stars,
-widened for their small number as Hesterberg (2015) proposes. They say where the coefficient would lie **at other
-settings of the same kind, trained from other seeds**; for other seeds at these very settings they are too wide. Where
-all groups agree the interval has no width, though up to 3 in G of all groups could differ if G were seen.
+**Intervals.** Runs are not independent: three seeds share a setting, and in a star-shaped design the settings around
+a base share most of theirs. What was drawn independently is the star: a base (a setting around which every factor
+varies) and the settings that differ from it in one factor. In a full grid every setting is a base, and stands for
+itself. A group goes with its base. Intervals are percentiles of 95 % over a bootstrap that draws whole stars, widened
+for their small number as Hesterberg (2015) proposes. Stars may share settings. This matters to means over factors,
+whose groups meet there: their draws are stretched by the standard error in which all groups depend on each other that
+share a setting, over the one in which those of a star do. An interval says where the coefficient would lie **at other
+settings of the same kind, trained from other seeds**; for other seeds at these very settings it is too wide. Where all
+groups agree, an interval has no width, though 3 in G other groups might still differ.
 
-The null of the coefficient over all runs: the measure belongs to other runs. Stars are shuffled as wholes, settings
-within a star as wholes, seeds within a setting. The null of all others: within a group, the order of the measure is kept
-or turned round (a permutation of its values), for all groups of a star together. Free permutations of runs would take
-seeds for independent settings.
+**Nulls.** For the coefficient over all runs: the measure belongs to other runs. Stars are shuffled as wholes, settings
+within a star as wholes, seeds within a setting. For all others: within each group the order of the measure is kept or
+turned round, which is a permutation of its values, for all groups of a star together. Permutations of single runs would
+take seeds for independent settings.
 
-Where fewer than 5 stars take part there is neither interval nor p-value, and a coefficient of the worst factor or
-environment is that of the one found, as though it had been named before.
+COVERAGE
+
+Where fewer than 5 stars take part there is neither interval nor p-value. The coefficient of the worst factor or
+environment is that of the one found, as though it had been named before: the smallest of several is small by luck, too.
 
 References
 ----------
@@ -294,21 +298,22 @@ def _design(table: pd.DataFrame, factors: Sequence[str], seed: str) -> _Design:
     group_star.append(star)  # a setting is the group of its seeds
     numbered = np.unique(np.concatenate(group_star), return_inverse=True)[1]
 
-    apart = np.zeros((len(rows), len(rows)), dtype=np.int16)
+    apart = np.zeros((S, S), dtype=np.int16)
     for f in range(F):
-        apart += codes[:, f, None] != codes[None, :, f]
-    i, j = np.nonzero(np.triu(apart <= 1, 1))
+        apart += settings[:, f, None] != settings[None, :, f]
+    i, j = np.nonzero(np.triu(apart <= 1)[setting][:, setting])  # runs of a setting stand together, in its order
+    i, j = i[i < j], j[i < j]
     differ = codes[i] != codes[j]
     factor = np.where(differ.any(axis=1), differ.argmax(axis=1), F)
     offset = np.cumsum([0, *(len(s) for s in size)])
     group = offset[factor].astype(np.int64)
     for f, of in enumerate([*group_of, np.arange(S)]):
         group[factor == f] += of[setting[i[factor == f]]]
-    one = factor < F
-    rest = np.full((len(i), 3), -1, dtype=np.int64)
-    rest[one] = np.column_stack([factor[one], codes[i[one], factor[one]], codes[j[one], factor[one]]])
-    environments, environment = np.unique(rest[one], axis=0, return_inverse=True)
-    rest[one, 0] = environment.reshape(-1)
+    one, environment = factor < F, np.full(len(i), -1)
+    ends = [codes[k[one], factor[one]] for k in (i, j)]
+    shape = (F, int(codes.max(initial=0)) + 1, int(codes.max(initial=0)) + 1)
+    found, environment[one] = np.unique(np.ravel_multi_index((factor[one], *ends), shape), return_inverse=True)
+    environments = np.column_stack(np.unravel_index(found, shape))
     return _Design(
         factors=factors,
         levels=[levels for _, levels in coded[:-1]],
@@ -319,7 +324,7 @@ def _design(table: pd.DataFrame, factors: Sequence[str], seed: str) -> _Design:
         j=j,
         factor=factor,
         group=group,
-        environment=rest[:, 0],
+        environment=environment,
         environments=[(int(f), int(a), int(b)) for f, a, b in environments],
         group_factor=np.repeat(np.arange(F + 1), [*(len(s) for s in size), S]),
         group_star=numbered,
@@ -405,7 +410,7 @@ def _mean(x: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Means:
-    """Means of several kinds of things (tau of groups, signs of pairs), and their draws; every thing goes with a star."""
+    """Means of several kinds of things (tau of groups, signs of pairs), and their draws. A thing belongs to a group."""
 
     values: Array  # (kinds,)
     draws: Array  # (bootstraps, kinds)
@@ -424,13 +429,13 @@ class _Means:
         """The mean over kinds; its draws are stretched for stars that share settings."""
         value, draws, null = (_mean(x[..., kinds]) for x in (self.values, self.draws, self.null))
         stretch = self._stretch(kinds, design)
-        draws = value + stretch * (draws - value)
+        draws = np.clip(value + stretch * (draws - value), -1, 1)
         value, draws, null = (centre + sign * x for x in (value, draws, stretch * null))
         return _coefficient(float(value), draws, null, int(self.stars[kinds].max(initial=0)), centre)
 
     def _stretch(self, kinds: Ints, design: _Design) -> float:
-        """The standard error of the mean over kinds that lets all groups depend on each other that share a setting,
-        over the one that lets all groups of a star do so.
+        """Two standard errors of the mean over kinds, one over the other: groups depend on each other if they share a
+        setting, or a star. At least 1.
 
         Groups of one factor have no setting in common, those of two factors one at most. With d_g the part of group g
         in the mean's deviation, the first variance is sum d_g d_h over all g, h with a common setting.
@@ -450,8 +455,8 @@ def _means(things: Array, kind: Ints, group: Ints, kinds: int, design: _Design, 
     """Means over the things of a kind.
 
     With T the sum of the things per star and kind and C their number, a bootstrap is w T / w C with w the number of
-    times that each star was drawn, and a draw of the null is e T / C with e a random sign per star: turning the order of
-    the measure round changes the sign of all its taus.
+    times that each star was drawn, and a draw of the null is e T / C with e a random sign per star: where the order of
+    the measure is turned round, every tau changes its sign.
     """
     star, shape = design.group_star[group], (weights.shape[1], kinds)
     total, count = np.zeros(shape), np.zeros(shape)
@@ -469,12 +474,11 @@ def _overall(x: Array, y: Array, star: Ints, weights: Array) -> tuple[float, Arr
 
     A pair of two stars counts w_u w_v times, and a pair within a star w_u times: w_u^2 would count it twice on average.
     """
-    order = np.argsort(star, kind="stable")
-    starts = np.searchsorted(star[order], np.arange(weights.shape[1]))
-    dx, dy = (np.sign(v[order][:, None] - v[order][None, :]) for v in (x, y))
+    dx, dy = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
     U, sums, draws = weights.shape[1], [], []
+    member = (star == np.arange(U)[:, None]).astype(np.float64)
     for product in (dx * dy, dx * dx, dy * dy):
-        A = np.add.reduceat(np.add.reduceat(product, starts, axis=0), starts, axis=1)
+        A = member @ product @ member.T
         within = np.diag(A).copy()
         between = A - np.diag(within)
         sums.append(A.sum())
