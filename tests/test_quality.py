@@ -9,8 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rmt_lab import quality
-from rmt_lab.quality import Coefficient, partial_rank, rank_measures, rank_runs, seed_spread
+from rmt_lab.trainings import quality
+from rmt_lab.trainings.quality import Coefficient, partial_rank, rank_measures, rank_runs, seed_spread
 
 FACTORS = ["width", "rate", "kind"]
 NONE = {"bootstraps": 0, "permutations": 0}

@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm.auto import tqdm
 
-from ._files import read_record, shipped_folder, shipped_names
-from ._repr import html_table, reason
-from .atlas import AtlasModel, Layer
-from .spectrum import Spectrum
-from .spectrum.kept import KeptSpectra, digest
-from .weights.names import short_name
-from .weights.read import FoundMatrix, find_weights
-from .weights.steps import find_steps
+from .._files import read_record, shipped_folder, shipped_names
+from .._repr import html_table, reason
+from ..atlas import AtlasModel, Layer
+from ..spectrum import Spectrum
+from ..spectrum.kept import KeptSpectra, digest
+from ..weights.names import short_name
+from ..weights.read import FoundMatrix, find_weights
+from ..weights.steps import find_steps
 
 _FORMAT = 1
 _FAULTS = (ValueError, TypeError, OSError, ImportError, MemoryError, np.linalg.LinAlgError)  # of one checkpoint

@@ -65,8 +65,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
-from ._arrays import Array, Rng, one_blas_thread
-from ._repr import html_table
+from .._arrays import Array, Rng, one_blas_thread
+from .._repr import html_table
 
 if TYPE_CHECKING:
     import pandas as pd

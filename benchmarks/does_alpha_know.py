@@ -1,0 +1,221 @@
+"""Does alpha know which network is good? All tables of docs/does-alpha-know.md.
+
+    python -m benchmarks.does_alpha_know           the tables, some four minutes
+    python -m benchmarks.does_alpha_know --write   the same into the page, and its figure
+
+Every coefficient, its interval and its p-value are those of ``rmt_lab.quality``, whose head defines them. The prose of
+the page stands in it; what lies between its two marks is written anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau
+
+from rmt_lab import analyze
+from rmt_lab.trainings import Collection, collection
+from rmt_lab.trainings.collection import CARRIES_A_TAIL
+from rmt_lab.trainings.quality import Coefficient, partial_rank, rank_measures, rank_runs, seed_spread
+
+PAGE = Path(__file__).parents[1] / "docs" / "does-alpha-know.md"
+BEGIN, END = "<!-- tables: python -m benchmarks.does_alpha_know --write -->", "<!-- end of the tables -->"
+OUTCOMES = {
+    "digits": {"test_error": "error on the held-out images", "gap_error": "gap of the errors"},
+    "text": {"test_loss": "loss on the held-out text", "gap_loss": "gap of the losses"},
+}
+MEASURES = {
+    "alpha": "alpha",
+    "alpha_fixed": "alpha, fingers fixed",
+    "alpha_windowed": "alpha, common shape",
+    "alpha_hat": "alpha-hat",
+    "log_alpha_norm": "log alpha-norm",
+    "share_beyond_noise": "share beyond noise",
+    "log_norm": "log Frobenius norm",
+    "log_spectral_norm": "log spectral norm",
+    "stable_rank": "stable rank",
+    "train_loss": "training loss",
+    "steps": "number of steps",
+}
+GIVEN = ["train_loss", "log_norm"]
+ALPHAS = ["alpha", "alpha_fixed", "alpha_windowed", "alpha_hat", "log_alpha_norm"]
+
+
+def factors_of(found: Collection) -> list[str]:
+    return list(found.factors)
+
+
+def measures_of(found: Collection) -> list[str]:
+    """Those that vary; the number of steps is a factor of its own where it was set."""
+    return [m for m in MEASURES if m not in found.factors and found.table[m].nunique() > 1]
+
+
+def cell(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return ""
+    if np.isnan(low):
+        return f"{value:.2f} (no interval)"
+    mark = "" if low <= 0 <= high else "**"  # clear of 0
+    return f"{mark}{value:.2f}{mark} ({low:.2f} to {high:.2f})"
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def ranking(found: Collection, outcome: str, **draws: Any) -> tuple[str, pd.DataFrame]:
+    """Each measure against an outcome: over all runs, one factor at a time, the worst factor, seeds alone."""
+    ranked = rank_measures(found.table, measures_of(found), outcome, factors_of(found), rng=0, **draws)
+    rows = []
+    for measure, r in ranked.iterrows():
+        parts = [cell(r[k], r[f"{k}_low"], r[f"{k}_high"]) for k in ("overall", "granulated", "worst", "seeds")]
+        p = f"{r['overall_p']:.3f}, {r['granulated_p']:.3f}"
+        error = f"{r['sign_error']:.2f} ({r['sign_error_low']:.2f} to {r['sign_error_high']:.2f})"
+        rows.append(
+            [MEASURES[str(measure)], parts[0], parts[1], p, f"{r['worst_factor']}: {parts[2]}", parts[3], error]
+        )
+    head = [
+        "measure",
+        "over all runs",
+        "one factor at a time",
+        "p of the two",
+        "worst factor",
+        "seeds alone",
+        "sign error",
+    ]
+    return table(head, rows), ranked
+
+
+def by_factor(found: Collection, outcome: str, **draws: Any) -> str:
+    factors = factors_of(found)
+    rows = []
+    for measure in measures_of(found):
+        within = rank_runs(found.table, measure, outcome, factors, rng=0, **draws).within
+        rows.append([MEASURES[measure], *(cell(within[f].value, within[f].low, within[f].high) for f in factors)])
+    return table(["measure", *factors], rows)
+
+
+def spread(found: Collection) -> str:
+    """Between seeds of one setting, and between settings."""
+    names = [*measures_of(found), *OUTCOMES[found.name]]
+    s = seed_spread(found.table, names, factors_of(found))
+    rows = [
+        [MEASURES.get(str(m), OUTCOMES[found.name].get(str(m), str(m))),
+         *(f"{r[k]:.3g}" for k in ("seeds", "settings", "ratio", "difference_95"))]
+        for m, r in s.iterrows()
+        if r["seeds"] > 0
+    ]  # fmt: skip
+    head = ["figure", "between seeds (sd)", "between settings (sd)", "ratio", "two seeds differ by more in 5 %"]
+    return table(head, rows)
+
+
+def beyond(found: Collection, outcome: str, **draws: Any) -> tuple[str, dict[str, Coefficient]]:
+    """What a measure adds to the training loss and the norm."""
+    coefficients = {
+        m: partial_rank(found.table, m, outcome, GIVEN, factors=factors_of(found), rng=0, **draws)
+        for m in measures_of(found)
+        if m not in GIVEN
+    }
+    plain = {
+        m: partial_rank(found.table.assign(_one=1.0), m, outcome, ["_one"], factors=factors_of(found), rng=0, **draws)
+        for m in coefficients
+    }
+    rows = [
+        [MEASURES[m], cell(plain[m].value, plain[m].low, plain[m].high), cell(c.value, c.low, c.high), f"{c.p:.3f}"]
+        for m, c in coefficients.items()
+    ]
+    head = ["measure", "rank correlation", "given training loss and norm", "p"]
+    return table(head, rows), coefficients
+
+
+def layers(found: Collection) -> pd.DataFrame:
+    """alpha of every layer of every run at its end, before and after fingers are fixed."""
+    rows = []
+    for run in found.table["run"]:
+        model = found.at(run)
+        carry = [x.layer_id for x in model if "embedding" not in x.role and x.spectrum.M >= CARRIES_A_TAIL]
+        details = analyze(model, fix_fingers="clip_xmax", layers=carry)
+        for longname, raw, fixed in zip(details.longname, details.raw_alpha, details.alpha, strict=True):
+            rows.append({"run": run, "layer": longname, "raw": raw, "fixed": fixed})
+    return pd.DataFrame(rows)
+
+
+def by_layer(found: Collection, outcome: str, **draws: Any) -> str:
+    """Each layer's alpha by itself; the runs that have such a layer."""
+    long = layers(found)
+    factors = factors_of(found)
+    rows = []
+    for layer, part in long.groupby("layer", sort=False):
+        runs = found.table.merge(part, on="run")
+        varying = [f for f in factors if runs[f].nunique() > 1]
+        row = [str(layer).replace("transformer.h.", "block ").replace(".", " "), str(len(runs))]
+        for which in ("raw", "fixed"):
+            r = rank_runs(runs, which, outcome, varying, rng=0, **draws)
+            row += [cell(c.value, c.low, c.high) for c in (r.overall, r.granulated)]
+        rows.append(row)
+    head = [
+        "layer",
+        "runs",
+        "alpha: all runs",
+        "one factor at a time",
+        "fingers fixed: all runs",
+        "one factor at a time",
+    ]
+    return table(head, rows)
+
+
+def on_the_way(found: Collection, outcome: str) -> str:
+    """Within a run, over its five recorded steps: does a lower measure go with a lower outcome?"""
+    steps = found.steps_table
+    followed = steps[steps.duplicated("run", keep=False)]
+    rows = []
+    for measure in [m for m in measures_of(found) if m != "steps"]:
+        taus = [kendalltau(g[measure], g[outcome])[0] for _, g in followed.groupby("run")]
+        rows.append([MEASURES[measure], f"{np.nanmean(taus):.2f}", f"{np.mean(np.array(taus) > 0):.0%} of {len(taus)}"])
+    taus = [kendalltau(-g["step"], g[outcome])[0] for _, g in followed.groupby("run")]
+    rows.append(["- step", f"{np.nanmean(taus):.2f}", f"{np.mean(np.array(taus) > 0):.0%} of {len(taus)}"])
+    return table(["measure", "mean tau within a run", "runs in which it is positive"], rows)
+
+
+def tables(**draws: Any) -> str:
+    parts = []
+    for name, outcomes in OUTCOMES.items():
+        found = collection(name)
+        parts.append(f"## {name}: {len(found.table)} runs")
+        for outcome, words in outcomes.items():
+            parts += [f"### {name}: the {words}", ranking(found, outcome, **draws)[0]]
+            parts += [
+                "By factor, the mean of tau over the groups in which it alone varies:",
+                by_factor(found, outcome, **draws),
+            ]
+            parts += [
+                "What a measure adds (Spearman's partial correlation over all runs):",
+                beyond(found, outcome, **draws)[0],
+            ]
+        outcome = next(iter(outcomes))
+        parts += [f"### {name}: layer by layer, against the {outcomes[outcome]}", by_layer(found, outcome, **draws)]
+        parts += [f"### {name}: two seeds of one setting", spread(found)]
+        parts += [f"### {name}: on the way, against the {outcomes[outcome]}", on_the_way(found, outcome)]
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write them into docs/does-alpha-know.md")
+    given = parser.parse_args()
+    text = tables()
+    if not given.write:
+        print(text)
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
