@@ -48,8 +48,8 @@ class QualityModel(Model):
     collection = choice(COLLECTIONS, "collection")
     measure = choice(tuple(MEASURES), "measure")
     outcome = choice(tuple(OUTCOMES), "outcome")
-    mark = choice(lambda m: list(m.factors()), "marked by")
-    fixed = choice(lambda m: m.may_be_fixed(), "held fixed")
+    mark = choice(lambda m: list(m.factors()), "marked by", "data")
+    fixed = choice(lambda m: m.may_be_fixed(), "held fixed", NOTHING)
     group = number(0, 0, MOST_GROUPS, step=1, label="group no., 0 for all")
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -95,7 +95,7 @@ class QualityModel(Model):
 
     @validate("group")
     def _at_most_the_last(self, proposal: Any) -> int:
-        known = self.mark in self.factors() and self.fixed in self.may_be_fixed()  # if not, both are about to change
+        known = self.fixed in self.may_be_fixed()  # if not, it is about to change
         return int(min(proposal.value, self.limits("group")[1]) if known else proposal.value)
 
     def idle(self) -> Collection[str]:

@@ -35,11 +35,11 @@ class Quantity(NamedTuple):
 
 #: The columns of :attr:`rmt_lab.trainings.Collection.table` that are drawn here.
 QUANTITIES = {
-    "alpha": Quantity("alpha", "α, mean over layers"),
-    "alpha_fixed": Quantity("alpha, fingers fixed", "α with fingers fixed, mean over layers"),
-    "alpha_windowed": Quantity("alpha at a common shape", "α at a common shape, mean over layers"),
-    "alpha_first": Quantity("alpha of the first layer", "α of the first layer"),
-    "alpha_last": Quantity("alpha of the last layer", "α of the last layer"),
+    "alpha": Quantity("alpha", "α, mean over layers", log=True),
+    "alpha_fixed": Quantity("alpha, fingers fixed", "α with fingers fixed, mean over layers", log=True),
+    "alpha_windowed": Quantity("alpha at a common shape", "α at a common shape, mean over layers", log=True),
+    "alpha_first": Quantity("alpha of the first layer", "α of the first layer", log=True),
+    "alpha_last": Quantity("alpha of the last layer", "α of the last layer", log=True),
     "alpha_hat": Quantity("alpha-hat", "alpha-hat: α log₁₀ λmax, mean over layers"),
     "log_alpha_norm": Quantity("log alpha norm", "log₁₀ of the alpha norm, mean over layers"),
     "log_norm": Quantity("log norm", "log₁₀ of the squared norm, mean over layers"),
@@ -47,10 +47,9 @@ QUANTITIES = {
     "stable_rank": Quantity("stable rank", "stable rank, mean over layers"),
     "share_beyond_noise": Quantity("share beyond noise", "eigenvalues beyond noise, %", 100),
     "train_loss": Quantity("training loss", "training loss, nats", log=True),
-    "train_error": Quantity("training error", "training error, %", 100),
     "steps": Quantity("training steps", "training steps", log=True),
-    "test_error": Quantity("test error", "test error, %", 100),
-    "test_loss": Quantity("test loss", "test loss, nats"),
+    "test_error": Quantity("test error", "test error, %", 100, log=True),
+    "test_loss": Quantity("test loss", "test loss, nats", log=True),
     "gap_error": Quantity("gap of error", "test - training error, percentage points", 100),
     "gap_loss": Quantity("gap of loss", "test - training loss, nats"),
 }
@@ -282,18 +281,19 @@ def _plot_runs(
         front[chosen.rows] = True
         ax.plot(x[~front], y[~front], "o", color=_OTHERS, markersize=3, markeredgewidth=0, label="other runs")
     if varies is not None:
-        lines = [_path(table, x, y, group, varies) for group in groups]
-        label = "seeds joined" if varies == SEED else f"only {varies} varies"
-        behind = style.GUIDE if chosen is None else _OTHERS
-        ax.plot(*np.concatenate(lines, axis=1), "-", color=behind, linewidth=0.8, label=label, zorder=2)
-    one_line = chosen is not None and varies is not None
+        every = np.concatenate([_path(table, x, y, group, varies) for group in groups], axis=1)
+        if chosen is None:  # before the dots, which would hide them
+            label = "one setting" if varies == SEED else "one group"
+            ax.plot(*every, "-", color="black", linewidth=0.7, label=label, zorder=4)
+        else:
+            ax.plot(*every, "-", color=_OTHERS, linewidth=0.8, zorder=2)
+    size = 5.5 if varies is None else 3.5 if chosen is None else 9
     levels = np.unique(table[mark].to_numpy()[np.isfinite(x + y)]).tolist()
     for i, level in enumerate(levels):
         these = front & (table[mark].to_numpy() == level)
         ax.plot(
             x[these], y[these], _MARKERS[i % 4], color=style.MODELS[_LIGHT_TO_DARK[i % 4]]["color"], linestyle="none",
-            markersize=9 if one_line else 5.5, markeredgecolor="white", markeredgewidth=0.4,
-            label=level_name(mark, level), zorder=4 if one_line else 3,
+            markersize=size, markeredgecolor="white", markeredgewidth=0.4, label=level_name(mark, level), zorder=3,
         )  # fmt: skip
     if chosen is not None and varies is not None:
         ax.plot(*_path(table, x, y, chosen, varies), "-", color="black", linewidth=2, zorder=5, label="this group")

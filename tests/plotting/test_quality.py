@@ -76,7 +76,7 @@ def test_every_run_is_a_dot_and_the_marker_its_level(runs, ranking, mark):
 @pytest.mark.parametrize("varies", FACTORS)
 def test_a_line_joins_the_means_of_a_group_in_the_order_of_its_levels(runs, ranking, varies):
     ax = drawn(runs, ranking, "data", varies).axes[0]
-    path = line_of(ax, f"only {varies} varies")
+    path = line_of(ax, "one group")
     pieces = [piece[np.isfinite(piece[:, 0])] for piece in np.split(path, np.flatnonzero(np.isnan(path[:, 0])))]
     pieces = sorted(piece.tolist() for piece in pieces if len(piece) and np.isfinite(piece).all())
     wanted = []
@@ -92,7 +92,7 @@ def test_a_line_joins_the_means_of_a_group_in_the_order_of_its_levels(runs, rank
 
 def test_seeds_are_joined_with_their_mean(runs, ranking):
     ax = drawn(runs, ranking, "data", SEED).axes[0]
-    path = line_of(ax, "seeds joined").reshape(-1, 3, 2)[: 3 * 18]  # the mean, a run, a gap
+    path = line_of(ax, "one setting").reshape(-1, 3, 2)[: 3 * 18]  # the mean, a run, a gap
     assert np.isnan(path[:, 2]).all()
     np.testing.assert_allclose(sorted(path[:, 1, 0]), sorted(runs.alpha))
     means = runs.groupby(FACTORS).alpha.mean()
@@ -168,14 +168,13 @@ def test_runs_without_a_value_are_left_out(runs, ranking):
     assert ax.get_xlim()[0] < table.alpha.min()
 
 
-def test_losses_of_many_decades_have_a_logarithmic_axis_unless_one_is_zero(runs):
-    table = runs.assign(train_loss=np.exp(4 * runs.alpha))
-    for loss, scale in ((table.train_loss, "log"), (table.train_loss.where(table.index != 3, 0.0), "linear")):
-        table = table.assign(train_loss=loss)
-        found = quality.rank_runs(table, "train_loss", "test_error", FACTORS, permutations=0, bootstraps=10, rng=0)
+def test_an_axis_is_logarithmic_unless_a_value_is_not_positive(runs):
+    for column, first, scale in (("train_loss", 1e-4, "log"), ("train_loss", 0.0, "linear"), ("log_norm", 2, "linear")):
+        table = runs.assign(**{column: np.exp(runs.alpha).where(runs.index != 3, first)})
+        found = quality.rank_runs(table, column, "test_error", FACTORS, permutations=0, bootstraps=10, rng=0)
         ax = drawn(table, found, "data").axes[0]
         assert ax.get_xscale() == scale
-        assert ax.get_xlim()[0] < loss.min() < loss.max() < ax.get_xlim()[1]
+        assert ax.get_xlim()[0] < table[column].min() < table[column].max() < ax.get_xlim()[1]
 
 
 @settings(max_examples=20, deadline=None)
