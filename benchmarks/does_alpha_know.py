@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from rmt_lab import analyze
+from rmt_lab.plotting.quality import QUALITY_SIZE, plot_quality
 from rmt_lab.trainings import Collection, collection
 from rmt_lab.trainings.collection import CARRIES_A_TAIL
 from rmt_lab.trainings.quality import Coefficient, partial_rank, rank_measures, rank_runs, seed_spread
 
 PAGE = Path(__file__).parents[1] / "docs" / "does-alpha-know.md"
+FIGURE = PAGE.with_suffix(".png")
 BEGIN, END = "<!-- tables: python -m benchmarks.does_alpha_know --write -->", "<!-- end of the tables -->"
 OUTCOMES = {
     "digits": {"test_error": "error on the held-out images", "gap_error": "gap of the errors"},
@@ -204,6 +207,13 @@ def tables(**draws: Any) -> str:
     return "\n\n".join(parts)
 
 
+def figure() -> Figure:
+    """alpha against the error of digits: all runs, and the rank correlation factor by factor."""
+    digits = collection("digits")
+    ranking = rank_runs(digits.table, "alpha", "test_error", digits.factors, rng=0)
+    return plot_quality(digits.table, ranking, "data", varies="data", fig=Figure(QUALITY_SIZE, layout="constrained"))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write them into docs/does-alpha-know.md")
@@ -212,6 +222,7 @@ def main() -> None:
     if not given.write:
         print(text)
         return
+    figure().savefig(FIGURE, dpi=100, metadata={"Software": None})
     page = PAGE.read_text(encoding="utf-8")
     head, rest = page.split(BEGIN)
     PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
