@@ -54,7 +54,8 @@ class QualityModel(Model):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "the published comparison": {},
-        "one factor at a time": {"fixed": f"{ALL_BUT}data"},
+        "one factor at a time": {"mark": "rate", "fixed": f"{ALL_BUT}rate"},
+        "Simpson's paradox": {"measure": quantity("alpha_last").name, "fixed": f"{ALL_BUT}data"},
         "seeds only": {"fixed": f"{ALL_BUT}{THE_SEED}"},
     }
     swept = "group"
