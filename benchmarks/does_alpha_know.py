@@ -21,7 +21,7 @@ from scipy.stats import kendalltau
 from rmt_lab import analyze
 from rmt_lab.plotting.quality import QUALITY_SIZE, plot_quality
 from rmt_lab.trainings import Collection, collection
-from rmt_lab.trainings.collection import CARRIES_A_TAIL
+from rmt_lab.trainings.collections import CARRIES_A_TAIL
 from rmt_lab.trainings.quality import Coefficient, partial_rank, rank_measures, rank_runs, seed_spread
 
 PAGE = Path(__file__).parents[1] / "docs" / "does-alpha-know.md"

@@ -45,7 +45,8 @@ BESIDE_IT = {
 SHORT = {
     "course": "Overview", "docs/explorers": "Overview",
     "benchmarks/README": "Speed and agreement", "binder/README": "On Binder",
-    "docs/families": "Families of models", "docs/trainings": "Three trainings", "docs/does-alpha-know": "Does alpha know?", "api/index": "Library",
+    "docs/families": "Families of models", "docs/trainings": "Three trainings",
+    "docs/does-alpha-know": "Does alpha know?", "api/index": "Library",
     "docs/references": "Bibliography", "CONTRIBUTING": "Contributing",
 }  # fmt: skip
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")

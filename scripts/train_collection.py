@@ -41,7 +41,7 @@ from rmt_lab import Spectrum, analyze
 from rmt_lab._files import read_record, write_record, written_whole
 from rmt_lab.atlas import AtlasModel, Layer
 from rmt_lab.tails import windowed_alpha
-from rmt_lab.trainings.collection import CARRIES_A_TAIL, checksum
+from rmt_lab.trainings.collections import CARRIES_A_TAIL, checksum
 from rmt_lab.weights import iter_weights
 
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "collections"

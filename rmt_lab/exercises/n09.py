@@ -147,7 +147,7 @@ def agreement(answer: Any) -> str | None:
 @prediction(
     "09-factors",
     options=None,
-    why="What moves alpha and the error in the same direction is the factor, and each factor has a direction of its own.",
+    why="A factor may move alpha and the error in the same direction or in opposite ones; each has its own.",
 )
 def factors(count: int) -> int:
     """Of eight factors, how many make a smaller alpha go with a smaller error, clear of 0"""

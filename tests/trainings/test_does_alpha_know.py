@@ -1,4 +1,4 @@
-"""docs/does-alpha-know.md: its tables are those of its command, and its sentences rest on intervals that leave out 0."""
+"""docs/does-alpha-know.md: its tables are those of its command, and what is bold in them leaves out 0."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,6 @@ import pytest
 
 from benchmarks import does_alpha_know as study
 from rmt_lab.trainings import collection
-from rmt_lab.trainings.quality import partial_rank, rank_runs
 
 PAGE = (Path(__file__).parents[2] / "docs" / "does-alpha-know.md").read_text(encoding="utf-8")
 

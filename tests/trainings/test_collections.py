@@ -85,8 +85,8 @@ def copied(tmp_path, monkeypatch):
     """A copy of the shipped files, to damage."""
     for end in ("npz", "csv.gz"):
         (tmp_path / f"text.{end}").write_bytes((shipped_folder("collections") / f"text.{end}").read_bytes())
-    monkeypatch.setattr("rmt_lab.trainings.collection.shipped_folder", lambda kind: tmp_path)
-    monkeypatch.setattr("rmt_lab.trainings.collection.shipped_names", lambda kind: ["text"])
+    monkeypatch.setattr("rmt_lab.trainings.collections.shipped_folder", lambda kind: tmp_path)
+    monkeypatch.setattr("rmt_lab.trainings.collections.shipped_names", lambda kind: ["text"])
     load.cache_clear()
     yield tmp_path
     load.cache_clear()
@@ -110,7 +110,7 @@ def test_a_table_that_was_changed_is_refused(copied):
     assert hashlib.sha256(text).hexdigest() == collection("text").record["table_sha256"]
     (copied / "text.csv.gz").write_bytes(gzip.compress(text.replace(b",0.001,", b",0.002,", 1)))
     with pytest.raises(ValueError, match="the checksum of its table"):
-        collection("text").table
+        len(collection("text").table)
 
 
 def test_it_shows_itself():
