@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rmt_lab import quality
 from rmt_lab._arrays import Array
+from rmt_lab.trainings import quality
 
 Found = list[list[quality.Coefficient]]
 LEVELS = {"data": 4, "noise": 3, "width": 2, "batch": 3, "rate": 3, "decay": 2, "optimiser": 2}

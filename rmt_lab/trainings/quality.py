@@ -25,21 +25,25 @@ in one factor, here it is a factor and two of its levels, at all settings: three
 weighs pairs by Hoeffding's inequality, which suits any outcome between 0 and 1; here a pair counts if its outcomes
 differ by more than 1.96 standard deviations of the difference. And the noise may be given, or is taken from the seeds.
 
-**Intervals and p-values.** Runs are not independent: three seeds share a setting, and in a star-shaped design the
-settings around a base share most of theirs. What was drawn independently is the star: a base (a setting around which
-every factor varies) and the settings that differ from it in one factor. In a full grid every setting is a base, and
-stands for itself. A group goes with its base. Intervals are percentiles of 95 % over a bootstrap that draws whole stars,
-widened for their small number as Hesterberg (2015) proposes. They say where the coefficient would lie **at other
-settings of the same kind, trained from other seeds**; for other seeds at these very settings they are too wide. Where
-all groups agree the interval has no width, though up to 3 in G of all groups could differ if G were seen.
+**Intervals.** Runs are not independent: three seeds share a setting, and in a star-shaped design the settings around
+a base share most of theirs. What was drawn independently is the star: a base (a setting around which every factor
+varies) and the settings that differ from it in one factor. In a full grid every setting is a base, and stands for
+itself. A group goes with its base. Intervals are percentiles of 95 % over a bootstrap that draws whole stars, widened
+for their small number as Hesterberg (2015) proposes. Stars may share settings. This matters to means over factors,
+whose groups meet there: their draws are stretched by the standard error in which all groups depend on each other that
+share a setting, over the one in which those of a star do. An interval says where the coefficient would lie **at other
+settings of the same kind, trained from other seeds**; for other seeds at these very settings it is too wide. Where all
+groups agree, an interval has no width, though 3 in G other groups might still differ.
 
-The null of the coefficient over all runs: the measure belongs to other runs. Stars are shuffled as wholes, settings
-within a star as wholes, seeds within a setting. The null of all others: within a group, the order of the measure is kept
-or turned round (a permutation of its values), for all groups of a star together. Free permutations of runs would take
-seeds for independent settings.
+**Nulls.** For the coefficient over all runs: the measure belongs to other runs. Stars are shuffled as wholes, settings
+within a star as wholes, seeds within a setting. For all others: within each group the order of the measure is kept or
+turned round, which is a permutation of its values, for all groups of a star together. Permutations of single runs would
+take seeds for independent settings.
 
-Where fewer than 5 stars take part there is neither interval nor p-value, and a coefficient of the worst factor or
-environment is that of the one found, as though it had been named before.
+COVERAGE
+
+Where fewer than 5 stars take part there is neither interval nor p-value. The coefficient of the worst factor or
+environment is that of the one found, as though it had been named before: the smallest of several is small by luck, too.
 
 References
 ----------
@@ -229,9 +233,8 @@ class Ranking:
         rows |= {"the seed varies": self.seeds, "sign error, mean": error.mean}
         if error.factor:
             rows[f"sign error, worst: {error.factor} {error.levels[0]} and {error.levels[1]}"] = error.worst
-        title = (
-            f"{self.measure if self.direction == 1 else '-' + self.measure} against {self.outcome}, {self.runs} runs"
-        )
+        measure = self.measure if self.direction == 1 else f"-{self.measure}"
+        title = f"{measure} against {self.outcome}, {self.runs} runs"
         return html_table(title, {name: repr(c) for name, c in rows.items()})
 
 
@@ -260,6 +263,7 @@ class _Design:
     # groups
     group_factor: Ints
     group_star: Ints
+    groups_of: Ints  # (settings, factors): the group in which this factor varies
 
 
 def _design(table: pd.DataFrame, factors: Sequence[str], seed: str) -> _Design:
@@ -292,24 +296,24 @@ def _design(table: pd.DataFrame, factors: Sequence[str], seed: str) -> _Design:
         np.minimum.at(first, group_of[f], np.arange(S))
         group_star.append(star[np.where(lead[f] < S, lead[f], first)])
     group_star.append(star)  # a setting is the group of its seeds
-    stars, numbered = np.unique(np.concatenate(group_star), return_inverse=True)
-    del stars
+    numbered = np.unique(np.concatenate(group_star), return_inverse=True)[1]
 
-    apart = np.zeros((len(rows), len(rows)), dtype=np.int16)
+    apart = np.zeros((S, S), dtype=np.int16)
     for f in range(F):
-        apart += codes[:, f, None] != codes[None, :, f]
-    i, j = np.nonzero(np.triu(apart <= 1, 1))
+        apart += settings[:, f, None] != settings[None, :, f]
+    i, j = np.nonzero(np.triu(apart <= 1)[setting][:, setting])  # runs of a setting stand together, in its order
+    i, j = i[i < j], j[i < j]
     differ = codes[i] != codes[j]
     factor = np.where(differ.any(axis=1), differ.argmax(axis=1), F)
     offset = np.cumsum([0, *(len(s) for s in size)])
     group = offset[factor].astype(np.int64)
     for f, of in enumerate([*group_of, np.arange(S)]):
         group[factor == f] += of[setting[i[factor == f]]]
-    one = factor < F
-    rest = np.full((len(i), 3), -1, dtype=np.int64)
-    rest[one] = np.column_stack([factor[one], codes[i[one], factor[one]], codes[j[one], factor[one]]])
-    environments, environment = np.unique(rest[one], axis=0, return_inverse=True)
-    rest[one, 0] = environment.reshape(-1)
+    one, environment = factor < F, np.full(len(i), -1)
+    ends = [codes[k[one], factor[one]] for k in (i, j)]
+    shape = (F, int(codes.max(initial=0)) + 1, int(codes.max(initial=0)) + 1)
+    found, environment[one] = np.unique(np.ravel_multi_index((factor[one], *ends), shape), return_inverse=True)
+    environments = np.column_stack(np.unravel_index(found, shape))
     return _Design(
         factors=factors,
         levels=[levels for _, levels in coded[:-1]],
@@ -320,10 +324,11 @@ def _design(table: pd.DataFrame, factors: Sequence[str], seed: str) -> _Design:
         j=j,
         factor=factor,
         group=group,
-        environment=rest[:, 0],
+        environment=environment,
         environments=[(int(f), int(a), int(b)) for f, a, b in environments],
         group_factor=np.repeat(np.arange(F + 1), [*(len(s) for s in size), S]),
         group_star=numbered,
+        groups_of=np.column_stack(group_of) + offset[:F],
     )
 
 
@@ -331,14 +336,14 @@ def _codes(table: pd.DataFrame, name: str) -> tuple[Ints, list[Any]]:
     import pandas as pd
 
     codes, levels = pd.factorize(table[name], sort=True)
-    return codes.astype(np.int64), list(levels)
+    return codes.astype(np.int64), levels.tolist()
 
 
-def _check(table: pd.DataFrame, factors: Sequence[str], seed: str, numbers: Mapping[str, Sequence[str]]) -> None:
+def _check(table: pd.DataFrame, factors: Sequence[str], seed: str | None, numbers: Mapping[str, Sequence[str]]) -> None:
     """All columns are there, those of numbers hold numbers, and every factor varies."""
     if isinstance(factors, str):
         raise TypeError(f"factors={factors!r}; a list of column names is allowed")
-    wanted = {"factors": list(factors), "seed": [seed], **numbers}
+    wanted = {"factors": list(factors), "seed": [seed] if seed is not None else [], **numbers}
     for argument, names in wanted.items():
         for name in names:
             if name not in table.columns:
@@ -354,7 +359,7 @@ def _check(table: pd.DataFrame, factors: Sequence[str], seed: str, numbers: Mapp
                 )
     for name in factors:
         if table[name].nunique() < 2:
-            levels = list(table[name].dropna().unique())
+            levels = table[name].dropna().unique().tolist()
             raise ValueError(
                 f"factors names {name!r}, which is {levels} in every run; a factor has two levels at least"
             )
@@ -405,43 +410,63 @@ def _mean(x: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _Means:
-    """Means of several kinds of things (tau of groups, signs of pairs), and their draws; every thing goes with a star."""
+    """Means of several kinds of things (tau of groups, signs of pairs), and their draws. A thing belongs to a group."""
 
     values: Array  # (kinds,)
     draws: Array  # (bootstraps, kinds)
     null: Array  # (permutations, kinds)
     stars: Ints  # (kinds,): how many take part
     numbers: Ints  # (kinds,): of things
+    things: Array
+    kind: Ints  # of each thing
+    group: Ints  # of each thing
 
     def one(self, k: int, centre: float = 0.0, sign: float = 1.0) -> Coefficient:
-        return self._of(
-            *(centre + sign * x[..., k] for x in (self.values, self.draws, self.null)), self.stars[k], centre
-        )
+        value, draws, null = (centre + sign * x[..., k] for x in (self.values, self.draws, self.null))
+        return _coefficient(float(value), draws, null, int(self.stars[k]), centre)
 
-    def mean(self, kinds: Any, centre: float = 0.0, sign: float = 1.0) -> Coefficient:
-        parts = (centre + sign * _mean(x[..., kinds]) for x in (self.values, self.draws, self.null))
-        return self._of(*parts, max(self.stars[kinds], default=0), centre)
+    def mean(self, kinds: Ints, design: _Design, centre: float = 0.0, sign: float = 1.0) -> Coefficient:
+        """The mean over kinds; its draws are stretched for stars that share settings."""
+        value, draws, null = (_mean(x[..., kinds]) for x in (self.values, self.draws, self.null))
+        stretch = self._stretch(kinds, design)
+        draws = np.clip(value + stretch * (draws - value), -1, 1)
+        value, draws, null = (centre + sign * x for x in (value, draws, stretch * null))
+        return _coefficient(float(value), draws, null, int(self.stars[kinds].max(initial=0)), centre)
 
-    @staticmethod
-    def _of(value: Any, draws: Any, null: Any, stars: int, centre: float) -> Coefficient:
-        return _coefficient(value, draws, null, int(stars), centre)
+    def _stretch(self, kinds: Ints, design: _Design) -> float:
+        """Two standard errors of the mean over kinds, one over the other: groups depend on each other if they share a
+        setting, or a star. At least 1.
+
+        Groups of one factor have no setting in common, those of two factors one at most. With d_g the part of group g
+        in the mean's deviation, the first variance is sum d_g d_h over all g, h with a common setting.
+        """
+        kinds = kinds[self.numbers[kinds] > 0]
+        part = np.isin(self.kind, kinds)
+        kind = self.kind[part]
+        deviation = (self.things[part] - self.values[kind]) / (self.numbers[kind] * max(len(kinds), 1))
+        d = np.bincount(self.group[part], deviation, minlength=len(design.group_star))
+        at = d[design.groups_of]
+        shared = np.sum(d**2) + np.sum(at.sum(axis=1) ** 2 - np.sum(at**2, axis=1))
+        stars = np.sum(np.bincount(design.group_star, d) ** 2)
+        return float(np.sqrt(shared / stars)) if shared > stars > 0 else 1.0
 
 
-def _means(things: Array, kind: Ints, star: Ints, kinds: int, weights: Array, signs: Array) -> _Means:
+def _means(things: Array, kind: Ints, group: Ints, kinds: int, design: _Design, weights: Array, signs: Array) -> _Means:
     """Means over the things of a kind.
 
     With T the sum of the things per star and kind and C their number, a bootstrap is w T / w C with w the number of
-    times that each star was drawn, and a draw of the null is e T / C with e a random sign per star: turning the order of
-    the measure round changes the sign of all its taus.
+    times that each star was drawn, and a draw of the null is e T / C with e a random sign per star: where the order of
+    the measure is turned round, every tau changes its sign.
     """
-    shape = (weights.shape[1], kinds)
+    star, shape = design.group_star[group], (weights.shape[1], kinds)
     total, count = np.zeros(shape), np.zeros(shape)
     np.add.at(total, (star, kind), things)
     np.add.at(count, (star, kind), 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = total.sum(axis=0) / count.sum(axis=0)
         draws, null = (weights @ total) / (weights @ count), (signs @ total) / count.sum(axis=0)
-    return _Means(values, draws, null, np.count_nonzero(count, axis=0), count.sum(axis=0).astype(np.int64))
+    stars, numbers = np.count_nonzero(count, axis=0), count.sum(axis=0).astype(np.int64)
+    return _Means(values, draws, null, stars, numbers, things, kind, group)
 
 
 def _overall(x: Array, y: Array, star: Ints, weights: Array) -> tuple[float, Array]:
@@ -449,12 +474,11 @@ def _overall(x: Array, y: Array, star: Ints, weights: Array) -> tuple[float, Arr
 
     A pair of two stars counts w_u w_v times, and a pair within a star w_u times: w_u^2 would count it twice on average.
     """
-    order = np.argsort(star, kind="stable")
-    starts = np.searchsorted(star[order], np.arange(weights.shape[1]))
-    dx, dy = (np.sign(v[order][:, None] - v[order][None, :]) for v in (x, y))
+    dx, dy = (np.sign(v[:, None] - v[None, :]) for v in (x, y))
     U, sums, draws = weights.shape[1], [], []
+    member = (star == np.arange(U)[:, None]).astype(np.float64)
     for product in (dx * dy, dx * dx, dy * dy):
-        A = np.add.reduceat(np.add.reduceat(product, starts, axis=0), starts, axis=1)
+        A = member @ product @ member.T
         within = np.diag(A).copy()
         between = A - np.diag(within)
         sums.append(A.sum())
@@ -577,9 +601,8 @@ def rank_runs(
     if not factors:
         raise ValueError("factors=[]; one column at least is allowed")
     design = _design(table, factors, seed)
-    return _rank(
-        table, design, measure, outcome, direction, noise, bootstraps, permutations, np.random.default_rng(rng)
-    )
+    rng = np.random.default_rng(rng)
+    return _rank(table, design, measure, outcome, direction, noise, bootstraps, permutations, rng)
 
 
 def _rank(
@@ -610,13 +633,11 @@ def _rank(
     there = np.flatnonzero(sums[1] * sums[2] > 0)
     tau = sums[0][there] / np.sqrt(sums[1][there] * sums[2][there])
     with one_blas_thread():
-        psi = _means(tau, design.group_factor[there], design.group_star[there], F + 1, weights, signs)
+        psi = _means(tau, design.group_factor[there], there, F + 1, design, weights, signs)
         noisy = np.abs(y[i] - y[j]) <= 1.96 * np.hypot(error[i], error[j])
         use = ~noisy & (factor < F)
-        kinds = len(design.environments)
-        pairs = _means(
-            (sx * sy)[use], design.environment[pair][use], design.group_star[group[use]], kinds, weights, signs
-        )
+        kinds, environment = len(design.environments), design.environment[pair][use]
+        pairs = _means((sx * sy)[use], environment, group[use], kinds, design, weights, signs)
         overall = Coefficient(np.nan)
         if known.sum() > 1:
             V = int(star.max()) + 1
@@ -636,7 +657,7 @@ def _rank(
         overall=overall,
         within={name: psi.one(f) for f, name in enumerate(design.factors)},
         groups={name: int(psi.numbers[f]) for f, name in enumerate(design.factors)},
-        granulated=psi.mean(slice(0, F)),
+        granulated=psi.mean(np.arange(F), design),
         seeds=psi.one(F),
         sign_error=_sign_error(design, pairs, int(np.sum(factor < F)), int(np.sum(noisy & (factor < F)))),
     )
@@ -650,7 +671,7 @@ def _sign_error(design: _Design, pairs: _Means, number: int, left_out: int) -> S
     worst = int(enough[np.argmin(pairs.values[enough])])
     f, *levels = design.environments[worst]
     return SignError(
-        mean=pairs.mean(enough, 0.5, -0.5),
+        mean=pairs.mean(enough, design, 0.5, -0.5),
         worst=pairs.one(worst, 0.5, -0.5),
         factor=design.factors[f],
         levels=tuple(design.levels[f][level] for level in levels),
@@ -721,7 +742,8 @@ def rank_measures(
     Examples
     --------
     >>> import numpy as np, pandas as pd
-    >>> runs = pd.DataFrame([(a, b, s) for a in range(6) for b in range(2) for s in range(3)], columns=["a", "b", "seed"])
+    >>> rows = [(a, b, seed) for a in range(6) for b in range(2) for seed in range(3)]
+    >>> runs = pd.DataFrame(rows, columns=["a", "b", "seed"])
     >>> runs["good"], runs["bad"], runs["error"] = runs["a"] + runs["b"], -runs["a"], runs["a"] + runs["b"]
     >>> rank_measures(runs, ["good", "bad"], "error", ["a", "b"], rng=0)[["overall", "granulated", "worst_factor"]]
               overall  granulated worst_factor
@@ -818,14 +840,7 @@ def partial_rank(
         raise TypeError(f"given={given!r}; a list of column names is allowed")
     if not given:
         raise ValueError("given=[]; one column at least is allowed")
-    seeds = [seed] if factors else []
-    _check(
-        table if factors else table.assign(**{seed: 0}),
-        factors,
-        seed,
-        {"measure": [measure], "outcome": [outcome], "given": given},
-    )
-    del seeds
+    _check(table, factors, seed if factors else None, {"measure": [measure], "outcome": [outcome], "given": given})
     direction = _direction(direction)
     bootstraps, permutations = _count("bootstraps", bootstraps), _count("permutations", permutations)
     rng = np.random.default_rng(rng)
@@ -938,7 +953,8 @@ def seed_spread(
         s, means, number = _pooled(y, design.setting)
         between = np.nan
         if len(means) > 1:
-            between = float(np.sqrt(max(np.var(means, ddof=1) - s**2 * np.mean(1 / number), 0.0)))
+            variance = float(np.var(means, ddof=1) - s**2 * np.mean(1 / number))
+            between = float(np.sqrt(max(variance, 0.0)))
         ratio = between / s if s > 0 else np.nan
         rows.append((measure, s, between, ratio, 1.96 * np.sqrt(2) * s, int(number.sum())))
     columns = ["measure", "seeds", "settings", "ratio", "difference_95", "runs"]
