@@ -92,7 +92,7 @@ def noise() -> str:
         gap = np.array([e.gap_share for e in found])
         rows.append([f"{Q}", f"{noise_share(Q):.1%}", f"{share.mean():.1%}", f"{share.std():.2%}",
                      f"{np.median(pl):.1%}", f"{np.median(gap):.2f}"])  # fmt: skip
-    head = ["Q", "ERG tail, integral", "ERG tail, 40 draws at M = 500", "its sd", "power law (median)", "gap share (median)"]
+    head = ["Q", "ERG tail, integral", "ERG tail, 40 draws at M = 500", "its sd", "power law (median)", "gap (median)"]
     return table(head, rows)
 
 
@@ -117,12 +117,11 @@ def level() -> str:
 
 
 def power_laws() -> str:
-    rows = [
-        [f"{alpha:g}", *(f"{1 - tail_alone(4000, 1000, 1000, alpha) / 1000:.2f}" if n == 1000 else
-                         f"{abs(n - tail_alone(4000, 1000, n, alpha)) / 1000:.2f}" for n in (50, 100, 200, 300, 500, 1000)),
-         f"{1 - pareto_share(alpha):.2f}" if alpha > 2 else "1"]
-        for alpha in (1.6, 1.8, 2, 2.25, 2.5, 3, 4, 6)
-    ]  # fmt: skip
+    M, rows = 1000, []
+    for alpha in (1.6, 1.8, 2, 2.25, 2.5, 3, 4, 6):
+        gaps = [abs(n - tail_alone(4 * M, M, n, alpha)) / M for n in (50, 100, 200, 300, 500, M)]
+        endless = 1 - pareto_share(alpha) if alpha > 2 else 1.0  # at 2 and below there is no mean
+        rows.append([f"{alpha:g}", *(f"{gap:.2f}" for gap in (*gaps, endless))])
     head = ["alpha", "5 % of all", "10 %", "20 %", "30 %", "50 %", "all", "all, infinitely many"]
     return table(head, rows)
 
@@ -166,7 +165,7 @@ def by_alpha(layers: pd.DataFrame) -> str:
         part = layers[inside]
         medians = np.median(others[inside], axis=0)
         p = (1 + np.count_nonzero(medians <= part["gap"].median())) / (1 + len(medians))
-        name = "all" if group is None else f"{group.left:g} to {group.right:g}" if group.right < np.inf else f"above {group.left:g}"
+        name = "all" if group is None else f"{group.left:g} to {group.right:g}".replace("6 to inf", "above 6")
         rows.append([
             name, str(len(part)), *(f"{part[c].median():.2f}" for c in ("pl", "erg", "gap", "alone")),
             f"{(part['gap'] < part['alone']).sum()}", f"{np.median(medians):.2f}", f"{p:.3f}",
@@ -226,7 +225,7 @@ def runs_of(name: str) -> pd.DataFrame:
 def ranks(name: str) -> str:
     found, outcome = collection(name), OUTCOMES[name]
     runs, rows = runs_of(name), []
-    words = {"erg_gap_share": "gap share", "erg_share": "ERG tail, share", "pl_share": "power law, share", "alpha": "alpha"}
+    words = {"erg_gap_share": "gap", "erg_share": "ERG tail", "pl_share": "power law", "alpha": "alpha"}
     for measure, what in words.items():
         r = rank_runs(runs, measure, outcome, list(found.factors), rng=0)
         rows.append([what, *(cell(c.value, c.low, c.high) for c in (r.overall, r.granulated))])

@@ -143,7 +143,7 @@ def erg(spectrum: Spectrum, fit: PowerLawFit | None = None) -> Erg:
     Raises
     ------
     ValueError
-        If not all eigenvalues are exact (``method="top"``), there is no power law to fit, or the fit is to other values.
+        If not all eigenvalues are exact (``method="top"``), they are equal, or the fit is to other values.
     TypeError
         If spectrum is no Spectrum.
 

@@ -1,7 +1,8 @@
-"""The ERG tail: counts against products in long doubles, noise against an integral, power laws against a closed form."""
+"""The ERG tail: counts against products in long doubles, noise against an integral, power laws against a formula."""
 
 import numpy as np
 import pytest
+
 from benchmarks.erg import noise_share, pareto_share, weightwatcher_count
 from rmt_lab import Spectrum, analyze, atlas, fit_power_law, gaussian_spectrum
 from rmt_lab.tails import count_erg, erg, erg_p
@@ -83,7 +84,8 @@ def test_equal_values_never_fall_below_one():
     assert count_erg([5]) == 1
 
 
-def test_the_unit_plays_no_part_nor_the_order(rng=np.random.default_rng(1)):
+def test_the_unit_plays_no_part_nor_the_order():
+    rng = np.random.default_rng(1)
     x = rng.lognormal(0, 1, 300)
     counts = {count_erg(rng.permutation(x) * unit) for unit in (1, 1e-150, 1e150, 3e307 / x.max())}
     assert counts == {count_erg(x)}
@@ -114,8 +116,10 @@ def test_two_tails():
     assert e.num_erg == np.count_nonzero(x >= e.lambda_erg)
     assert (e.gap, e.gap_share) == (fit.n_tail - e.num_erg, abs(fit.n_tail - e.num_erg) / 384)
     longer = erg(s, fit_power_law(x, xmin=float(x[20])))
-    assert longer.num_pl_spikes == 364 and longer.gap > 0
-    assert "gap=" in repr(e) and "ERG tail" in e._repr_html_()
+    assert longer.num_pl_spikes == 364
+    assert longer.gap > 0
+    assert "gap=" in repr(e)
+    assert "ERG tail" in e._repr_html_()
 
 
 def test_a_fit_to_other_values_is_refused():
@@ -141,7 +145,9 @@ def test_the_p_value_has_its_level_on_noise(N, M, n):
 def test_the_p_value_falls_with_the_gap_and_sees_a_long_power_law():
     s = gaussian_spectrum(1536, 576, rng=0)
     p = [erg_p(gap, s) for gap in range(0, 560, 20)]
-    assert np.all(np.diff(p) >= 0) and p[0] < 0.003 and p[-1] > 0.9
+    assert np.all(np.diff(p) >= 0)
+    assert p[0] < 0.003
+    assert p[-1] > 0.9
     assert erg_p(-300, s) == erg_p(300, s)
     x = np.sort((1 - np.random.default_rng(0).random(576)) ** -0.5)
     assert erg(Spectrum(np.sqrt(1536 * x), 1536, 576)).p_value < 0.003
@@ -155,12 +161,14 @@ def test_where_the_table_has_no_answer():
 
 def test_the_columns_of_the_table():
     rng = np.random.default_rng(0)
-    state = {f"layers.{i}.query.weight": rng.standard_t(3, size=(120, 60)) for i in range(3)} | {"bad.weight": np.eye(60)}
+    state = {f"layers.{i}.query.weight": rng.standard_t(3, size=(120, 60)) for i in range(3)}
+    state["bad.weight"] = np.eye(60)
     details = analyze(state, erg=True).set_index("longname")
     for name, W in state.items():
         row = details.loc[name]
         if name.startswith("bad"):
-            assert row["status"] != "success" and row[["num_erg", "erg_gap_share", "erg_p"]].isna().all()
+            assert row["status"] != "success"
+            assert row[["num_erg", "erg_gap_share", "erg_p"]].isna().all()
             continue
         e = erg(Spectrum.from_matrix(W))
         assert (row["num_erg"], row["erg_gap"], row["erg_gap_share"]) == (e.num_erg, e.gap, e.gap_share)
