@@ -149,6 +149,27 @@ def test_stars_are_found():
     assert len(np.unique(quality._design(grid(), FACTORS, "seed").star)) == 12  # in a full grid every setting is one
 
 
+def test_groups_that_share_a_setting_depend_on_each_other():
+    """The two standard errors of a mean over factors, by a loop over pairs of groups."""
+    rng = np.random.default_rng(2)
+    table, names = stars(rng)
+    design = quality._design(table, names, "seed")
+    here = {g: set(design.setting[design.i[design.group == g]]) for g in np.unique(design.group)}
+    here = {g: s | set(design.setting[design.j[design.group == g]]) for g, s in here.items()}
+    groups = np.array([g for g in here if design.group_factor[g] < len(names)])
+    things, kind = rng.normal(size=len(groups)), design.group_factor[groups]
+    means = quality._means(things, kind, groups, 5, design, np.ones((1, 99)), np.ones((1, 99)))
+    number = np.bincount(kind)
+    d = np.array([(x - things[kind == f].mean()) / number[f] / 4 for x, f in zip(things, kind, strict=True)])
+    shared = star = 0.0
+    for g, a in zip(groups, d, strict=True):
+        for h, b in zip(groups, d, strict=True):
+            shared += a * b * bool(here[g] & here[h])
+            star += a * b * (design.group_star[g] == design.group_star[h])
+    assert shared > star  # so that this example shows something
+    assert means._stretch(np.arange(4), design) == pytest.approx(np.sqrt(shared / star))
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10**6), power=st.sampled_from([1, 3]), shift=st.floats(-5, 5))
 def test_only_the_order_of_the_measure_counts(seed, power, shift):
@@ -210,17 +231,19 @@ def test_a_factor_that_breaks_the_measure_is_the_worst():
 @pytest.mark.parametrize("by", ["seeds", "settings"])
 def test_p_is_small_as_often_as_it_says(by):
     """Settings have values of their own, and measure and outcome nothing in common: p <= 0.1 in 10 % of tables."""
-    small = {"overall": [], "within": [], "seeds": []}
-    for t in range(150):
+    small = {"overall": [], "within": [], "granulated": [], "sign error": [], "seeds": []}
+    for t in range(100):
         rng = np.random.default_rng([t, by == "seeds"])
         table, names = stars(rng)
         setting = table.groupby(names).ngroup()
         for name in ("alpha", "error"):
             own = rng.normal(size=setting.max() + 1)[setting] if by == "settings" else 0
             table[name] = own + 0.3 * rng.normal(size=len(table))
-        found = rank_runs(table, "alpha", "error", names, bootstraps=0, permutations=99, rng=t)
+        found = rank_runs(table, "alpha", "error", names, noise=0, bootstraps=0, permutations=99, rng=t)
         small["overall"].append(found.overall.p <= 0.1)
         small["within"] += [c.p <= 0.1 for c in found.within.values()]
+        small["granulated"].append(found.granulated.p <= 0.1)
+        small["sign error"].append(found.sign_error.mean.p <= 0.1)
         small["seeds"].append(found.seeds.p <= 0.1)
     for name, hits in small.items():  # 3 standard errors
         n = len(hits) if name != "within" else len(hits) / 2  # factors of one table share runs
@@ -299,9 +322,9 @@ def test_partial_rank_finds_what_a_measure_adds():
             permutations=99,
             rng=t,
         ).p
-        for t in range(150)
+        for t in range(100)
     ]
-    assert abs(np.mean(np.array(p) <= 0.1) - 0.1) < 3 * np.sqrt(0.09 / 150)
+    assert abs(np.mean(np.array(p) <= 0.1) - 0.1) < 3 * np.sqrt(0.09 / 100)
 
 
 def test_partial_rank_moves_stars_as_wholes():

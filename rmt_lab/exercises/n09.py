@@ -1,4 +1,4 @@
-"""Exercises of notebook 09, alpha and the quality of a model: pairs that agree, errors of a difference, and seeds."""
+"""Exercises of notebook 09, alpha and the quality of a model: pairs that agree, factors, errors, and seeds."""
 
 from __future__ import annotations
 
@@ -20,6 +20,18 @@ from .answers import Array, agrees
 def little_much(gap: float) -> str:
     """Which of two models ends with the larger median alpha"""
     return "closer than 0.1" if abs(gap) < 0.1 else "little" if gap > 0 else "much"
+
+
+@prediction(
+    "09-all-runs",
+    options=["smaller alpha, smaller error", "smaller alpha, larger error", "no clear sign"],
+    why="Runs that differ in everything at once are compared, and one factor alone can decide such a comparison.",
+)
+def all_runs(tau: Any) -> str:
+    """Over all runs of digits, what a smaller alpha goes with"""
+    if tau.holds_zero:
+        return "no clear sign"
+    return "smaller alpha, smaller error" if tau.value > 0 else "smaller alpha, larger error"
 
 
 def _agreement(alpha: Array, loss: Array) -> float:
@@ -133,13 +145,13 @@ def agreement(answer: Any) -> str | None:
 
 
 @prediction(
-    "09-pairs",
+    "09-factors",
     options=None,
-    why="The first three seeds were a lucky draw: the alphas of the memorising students spread over a factor of five.",
+    why="What moves alpha and the error in the same direction is the factor, and each factor has a direction of its own.",
 )
-def pairs(percent: float) -> float:
-    """Per cent of pairs with the larger alpha in the memorising student, 16 seeds each"""
-    return round(percent)
+def factors(count: int) -> int:
+    """Of eight factors, how many make a smaller alpha go with a smaller error, clear of 0"""
+    return count
 
 
 def _difference(a: Array, b: Array) -> Array:
