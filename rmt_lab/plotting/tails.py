@@ -109,7 +109,7 @@ def _left(fit: PowerLawFit) -> float:
 
 
 def plot_erg(spectrum: Spectrum, fit: PowerLawFit | None = None, ax: Axes | None = None) -> Axes:
-    """Where the ERG tail and the power law begin, beside the product that defines the first.
+    r"""Where the ERG tail and the power law begin, beside the product that defines the first.
 
     For every eigenvalue: the sum of ln(lambda/mean) over it and all larger ones, divided by their whole number. The sum
     rises down to the mean, falls below it, and the ERG tail ends where it crosses zero (:func:`rmt_lab.tails.erg`).
@@ -132,7 +132,8 @@ def plot_erg(spectrum: Spectrum, fit: PowerLawFit | None = None, ax: Axes | None
     >>> from matplotlib.figure import Figure
     >>> from rmt_lab import atlas
     >>> spectrum = atlas.load("minilm")["block 3 query"].spectrum
-    >>> plot_erg(spectrum, ax=Figure().subplots()).get_title("left")
+    >>> plot_erg(spectrum, ax=Figure().subplots()).get_title("left").replace("\n", " ")
+    'block 3 query: the power law takes 65 of 384 values, the ERG tail 237'
     """
     ax = style.new_axes(ax)
     tails = erg(spectrum, fit)
@@ -146,7 +147,7 @@ def plot_erg(spectrum: Spectrum, fit: PowerLawFit | None = None, ax: Axes | None
     k = tails.num_pl_spikes
     label = f"power law: {count(k, 'eigenvalue')}"
     ax.plot(x[:k], np.cumsum(np.log(x[:k])) / n, color=FIT, linewidth=5, alpha=0.6, label=label)
-    style.level(ax, 0, "product 1")
+    style.level(ax, 0, "product 1", at=0)
     style.guide(ax, float(x[tails.num_erg - 1]), f"ERG tail from here: {tails.num_erg}", end="bottom")
     style.guide(ax, tails.lambda_pl / scale, f"power law from here: {k}", "right", end="bottom")
     top = float(max(np.log(x)[x > 1].sum(), np.log(noise)[noise > 1].sum()) / n)
@@ -154,12 +155,12 @@ def plot_erg(spectrum: Spectrum, fit: PowerLawFit | None = None, ax: Axes | None
     ax.set(xscale="log", xlim=(left, x[0] * 1.2), ylim=(-0.6 * top, 1.15 * top))
     style.plain_log_ticks(ax.xaxis)
     closer = "" if np.isnan(tails.p_value) else f"; noise has as small a gap in {tails.p_value:.1%} of matrices"
-    seen = f"the power law takes {k} of {n} eigenvalues, the ERG tail {tails.num_erg}"
+    seen = f"the power law takes {k} of {n} values, the ERG tail {tails.num_erg}"
     description = (
         f"Sum of the logarithms of the largest eigenvalues over their number, from the largest ({x[0]:.3g} times the "
         f"mean) down. It crosses zero after {tails.num_erg} of {n}. The power law takes {k}{closer}."
     )
-    ylabel = "mean log of the product, from here up"
+    ylabel = "log product from here up / number"
     style.finish(ax, sentence(spectrum.name, seen), "eigenvalue over the mean", ylabel, description)
     return ax
 

@@ -177,7 +177,7 @@ def erg_p(gap: int, spectrum: Spectrum) -> float:
     noise holds 73 % of all eigenvalues or more (Q >= 1) and its power law a few dozens, every long power law has a
     small p. docs/erg.md has that other comparison.
 
-    From a table, fitted to 43 500 spectra of 30 shapes (``scripts/make_erg_table.py``), between 0.002 and 0.998; beyond
+    From a table, fitted to 48 500 spectra of 30 shapes (``scripts/make_erg_table.py``), between 0.002 and 0.998; beyond
     it says just that. The shape is N x the number of non-zero eigenvalues.
 
     Parameters
