@@ -155,6 +155,7 @@ def erg(spectrum: Spectrum, fit: PowerLawFit | None = None) -> Erg:
     --------
     >>> from rmt_lab import atlas
     >>> erg(atlas.load("minilm")["block 3 query"].spectrum)
+    Erg(num_erg=237, num_pl_spikes=65 of 384, gap=-172, gap_share=0.448, p_value=0.002)
     """
     x = as_spectrum(spectrum).nonzero_eigenvalues
     if spectrum.num_exact is not None:
@@ -196,7 +197,8 @@ def erg_p(gap: int, spectrum: Spectrum) -> float:
     --------
     >>> from rmt_lab.ensembles.spectra import gaussian_spectrum
     >>> noise = gaussian_spectrum(1536, 576, rng=0)
-    >>> [erg_p(gap, noise) for gap in (-300, -400, -450, -480)]
+    >>> [round(erg_p(gap, noise), 3) for gap in (-300, -400, -450, -480)]
+    [0.002, 0.123, 0.614, 0.998]
     """
     N, M = spectrum.N, spectrum.rank
     if spectrum.rf > 1 or M < FEWEST:

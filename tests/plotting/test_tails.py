@@ -122,7 +122,5 @@ def test_erg_crosses_one_where_the_count_says(ax):
     assert len(only(by_color(ax, style.FIT)).get_xdata()) == e.num_pl_spikes
     scale = s.nonzero_eigenvalues.mean()
     assert sorted(guides(ax)) == pytest.approx(sorted([e.lambda_erg / scale, e.lambda_pl / scale]))
-    assert f"takes {e.num_pl_spikes} of {n} eigenvalues, the ERG tail {e.num_erg}" in ax.get_title("left").replace(
-        "\n", " "
-    )
+    assert f"takes {e.num_pl_spikes} of {n} values, the ERG tail {e.num_erg}" in ax.get_title("left").replace("\n", " ")
     assert f"after {e.num_erg} of {n}" in alt_text(ax)
