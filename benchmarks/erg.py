@@ -28,7 +28,7 @@ from rmt_lab.tails import fit_power_law
 from rmt_lab.tails.erg import count_erg, erg
 from rmt_lab.trainings import collection
 from rmt_lab.trainings.collection import CARRIES_A_TAIL
-from rmt_lab.trainings.quality import rank_runs
+from rmt_lab.trainings.quality import partial_rank, rank_runs
 
 from .does_alpha_know import cell, table
 
@@ -164,7 +164,7 @@ def by_alpha(layers: pd.DataFrame) -> str:
             continue
         part = layers[inside]
         medians = np.median(others[inside], axis=0)
-        p = (1 + np.count_nonzero(medians <= part["gap"].median())) / (1 + len(medians))
+        p = (1 + np.count_nonzero(medians <= part["gap"].median() + 1e-9)) / (1 + len(medians))
         name = "all" if group is None else f"{group.left:g} to {group.right:g}".replace("6 to inf", "above 6")
         rows.append([
             name, str(len(part)), *(f"{part[c].median():.2f}" for c in ("pl", "erg", "gap", "alone")),
@@ -195,13 +195,28 @@ def training(name: str) -> str:
         fits = [fit_power_law(s.nonzero_eigenvalues) for s in layers]
         tails = [erg(s, fit) for s, fit in zip(layers, fits, strict=True)]
         gaps = np.array([e.gap_share for e in tails])
+        alone = [
+            abs(e.num_pl_spikes - tail_alone(s.N, s.rank, e.num_pl_spikes, f.alpha)) / s.rank
+            for s, f, e in zip(layers, fits, tails, strict=True)
+        ]
         rows.append([
             str(run.steps[i]), f"{run.test_loss[i]:.2f}", f"{np.median([f.alpha for f in fits]):.2f}",
             f"{np.median([e.num_pl_spikes / e.num_evals for e in tails]):.2f}",
             f"{np.median([e.num_erg / e.num_evals for e in tails]):.2f}",
-            f"{np.median(gaps):.2f}", f"{(gaps < 0.05).sum()}", f"{sum(e.p_value <= 0.05 for e in tails)}",
+            f"{np.median(gaps):.2f}", f"{np.median(alone):.2f}", f"{np.count_nonzero(gaps < alone)}", f"{(gaps < 0.05).sum()}", f"{sum(e.p_value <= 0.05 for e in tails)}",
         ])  # fmt: skip
-    head = ["step", "held-out loss", "alpha", "power law", "ERG tail", "gap", "gap below 5 %", "erg_p <= 0.05"]
+    head = [
+        "step",
+        "held-out loss",
+        "alpha",
+        "power law",
+        "ERG tail",
+        "gap",
+        "gap, tail alone",
+        "closer than that",
+        "gap below 5 %",
+        "erg_p <= 0.05",
+    ]
     return table(head, rows)
 
 
@@ -228,8 +243,13 @@ def ranks(name: str) -> str:
     words = {"erg_gap_share": "gap", "erg_share": "ERG tail", "pl_share": "power law", "alpha": "alpha"}
     for measure, what in words.items():
         r = rank_runs(runs, measure, outcome, list(found.factors), rng=0)
-        rows.append([what, *(cell(c.value, c.low, c.high) for c in (r.overall, r.granulated))])
-    return table([f"{name}: {len(runs)} runs, against {outcome}", "over all runs", "one factor at a time"], rows)
+        row = [what, *(cell(c.value, c.low, c.high) for c in (r.overall, r.granulated))]
+        if measure != "alpha":
+            c = partial_rank(runs, measure, outcome, ["alpha"], factors=list(found.factors), rng=0)
+            row.append(cell(c.value, c.low, c.high))
+        rows.append([*row, ""][:4])
+    head = [f"{name}: {len(runs)} runs, against {outcome}", "over all runs", "one factor at a time", "given alpha"]
+    return table(head, rows)
 
 
 def tables() -> str:
@@ -241,7 +261,7 @@ def tables() -> str:
     parts += ["### The same layers, randomised", nulls(models)]
     for name in trainings.names():
         parts += [f"### The training {name!r}, step by step (medians over 36 layers)", training(name)]
-    parts += ["### Collections of runs: rank correlation with the outcome (Kendall's tau, 95 % interval)"]
+    parts += ["### Collections of runs: rank correlation with the outcome, and its 95 % interval"]
     parts += [ranks(name) for name in shipped_names("collections")]
     return "\n\n".join(parts)
 

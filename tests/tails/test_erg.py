@@ -62,7 +62,7 @@ def test_a_product_of_floats_is_lost_in_large_matrices_and_a_sum_of_logarithms_i
     assert count_erg(x[::4]) == weightwatcher_count(x[::4])  # as far as floats reach
     y = gaussian_spectrum(4000, 4000, rng=0).eigenvalues
     assert abs(count_erg(y) - noise_share(1) * 4000) < 5
-    assert weightwatcher_count(y) < count_erg(y) - 50
+    assert abs(weightwatcher_count(y) - count_erg(y)) > 20
 
 
 @pytest.mark.parametrize(("Q", "percent"), [(1, 73), (2, 82), (4, 87), (8, 91)])
@@ -163,9 +163,8 @@ def test_the_columns_of_the_table():
     rng = np.random.default_rng(0)
     state = {f"layers.{i}.query.weight": rng.standard_t(3, size=(120, 60)) for i in range(3)}
     state["bad.weight"] = np.eye(60)
-    details = analyze(state, erg=True).set_index("longname")
-    for name, W in state.items():
-        row = details.loc[name]
+    details = analyze(state, erg=True)
+    for (name, W), (_, row) in zip(state.items(), details.iterrows(), strict=True):
         if name.startswith("bad"):
             assert row["status"] != "success"
             assert row[["num_erg", "erg_gap_share", "erg_p"]].isna().all()
