@@ -203,20 +203,11 @@ def training(name: str) -> str:
             str(run.steps[i]), f"{run.test_loss[i]:.2f}", f"{np.median([f.alpha for f in fits]):.2f}",
             f"{np.median([e.num_pl_spikes / e.num_evals for e in tails]):.2f}",
             f"{np.median([e.num_erg / e.num_evals for e in tails]):.2f}",
-            f"{np.median(gaps):.2f}", f"{np.median(alone):.2f}", f"{np.count_nonzero(gaps < alone)}", f"{(gaps < 0.05).sum()}", f"{sum(e.p_value <= 0.05 for e in tails)}",
+            f"{np.median(gaps):.2f}", f"{np.median(alone):.2f}", f"{np.count_nonzero(gaps < alone)}",
+            f"{(gaps < 0.05).sum()}", f"{sum(e.p_value <= 0.05 for e in tails)}",
         ])  # fmt: skip
-    head = [
-        "step",
-        "held-out loss",
-        "alpha",
-        "power law",
-        "ERG tail",
-        "gap",
-        "gap, tail alone",
-        "closer than that",
-        "gap below 5 %",
-        "erg_p <= 0.05",
-    ]
+    head = ["step", "held-out loss", "alpha", "power law", "ERG tail", "gap", "gap, tail alone", "closer than that",
+            "gap below 5 %", "erg_p <= 0.05"]  # fmt: skip
     return table(head, rows)
 
 
