@@ -1,9 +1,12 @@
 """The ERG tail: counts against products in long doubles, noise against an integral, power laws against a formula."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.erg import noise_share, pareto_share, weightwatcher_count
+from benchmarks.erg import noise_share, pareto_share, tail_alone, weightwatcher_count
 from rmt_lab import Spectrum, analyze, atlas, fit_power_law, gaussian_spectrum
 from rmt_lab.tails import count_erg, erg, erg_p
 from rmt_lab.tails.erg import FEWEST
@@ -204,3 +207,18 @@ def test_the_figures_of_smollm2():
     medians = [round(gap[(alpha > low) & (alpha <= high)].median(), 2) for low, high in bands]
     assert medians == [0.20, 0.43, 0.55, 0.66, 0.74]
     assert ((gap < 0.05).sum(), len(gap)) == (2, 211)
+
+
+def test_the_page_has_the_figures_that_its_prose_quotes():
+    page = (Path(__file__).parents[2] / "docs" / "erg.md").read_text(encoding="utf-8")
+    for Q in (1, 2, 4, 8):
+        assert f"\n| {Q} | {noise_share(Q):.1%} |" in page
+        assert f"{noise_share(Q) * 100:.1f}" in page.split("## What was found")[1]
+    (near_2,) = [line for line in page.splitlines() if line.startswith("| 1.8 to 2.2 | 4 |")]
+    gap, alone = near_2.split(" | ")[4:6]
+    assert f"In the four layers it is {gap}." in page
+    assert f"has a gap of {alone}, and none of the four is closer" in page
+    rows = {(500, 2.0): "0.18", (1000, 3.0): "0.31"}  # of a tail alone on top of noise
+    for (n, alpha), value in rows.items():
+        assert f"{abs(n - tail_alone(4000, 1000, n, alpha)) / 1000:.2f}" == value
+        assert re.search(rf"^\| {alpha:g} \|.*\| {value} \|", page, re.MULTILINE)
