@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EXTRAS = sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb"))
 GUIDES = ["instructors", "columns", "large-models", "families"]
-STUDIES = ["nulls", "error-bars", "erg", "what-alpha-means", "trainings", "gallery"]
+STUDIES = ["nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "gallery"]
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "binder/README.md"]
 #: What the first page says in place of a comment of this name, once the file is there.
 BESIDE_IT = {
@@ -45,7 +45,7 @@ BESIDE_IT = {
 SHORT = {
     "course": "Overview", "docs/explorers": "Overview",
     "benchmarks/README": "Speed and agreement", "binder/README": "On Binder",
-    "docs/families": "Families of models", "docs/trainings": "Three trainings", "api/index": "Library",
+    "docs/families": "Families of models", "docs/trainings": "Three trainings", "docs/does-alpha-know": "Does alpha know?", "api/index": "Library",
     "docs/references": "Bibliography", "CONTRIBUTING": "Contributing",
 }  # fmt: skip
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|!?\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")

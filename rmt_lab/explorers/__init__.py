@@ -11,6 +11,7 @@ from .gallery import gallery
 from .heavy_tail import HeavyTailExplorer
 from .layer import LayerExplorer
 from .power_law import PowerLawExplorer
+from .quality import QualityExplorer
 from .repulsion import RepulsionExplorer
 from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
@@ -24,6 +25,7 @@ __all__ = [
     "HeavyTailExplorer",
     "LayerExplorer",
     "PowerLawExplorer",
+    "QualityExplorer",
     "RepulsionExplorer",
     "ResolventExplorer",
     "SpikeExplorer",

@@ -90,6 +90,7 @@ class Model(HasTraits):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     figsize: ClassVar[tuple[float, float]] = style.FIGSIZE
+    dependent: ClassVar[tuple[str, ...]] = ()  # lists that change with other parameters
     swept: ClassVar[str] = ""  # the parameter that a page of frames goes through, where no other is asked for
 
     def __init__(self, **parameters: Any) -> None:

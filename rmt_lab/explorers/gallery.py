@@ -13,6 +13,7 @@ from .fingers import FingerExplorer
 from .heavy_tail import HeavyTailExplorer
 from .layer import LayerExplorer
 from .power_law import PowerLawExplorer
+from .quality import QualityExplorer
 from .repulsion import RepulsionExplorer
 from .resolvent import ResolventExplorer
 from .spike import SpikeExplorer
@@ -32,6 +33,7 @@ KINDS: tuple[type[Explorer], ...] = (
     FingerExplorer,
     LayerExplorer,
     TrainingExplorer,
+    QualityExplorer,
 )
 
 

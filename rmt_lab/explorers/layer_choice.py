@@ -14,8 +14,7 @@ from ..atlas import Layer
 from ..ensembles.matrices import Null
 from ..spectrum import Spectrum
 from .base import Model, choice, number
-from .sweep import steps
-from .view import Explorer
+from .view import LinkedExplorer
 
 MOST_BLOCKS = 1000
 
@@ -75,7 +74,7 @@ class LayerChoice(Model):
     role = choice(lambda m: list(m.layers()), "role")
     block = number(0, 0, MOST_BLOCKS, step=1, label="block")
 
-    dependent: ClassVar[tuple[str, ...]] = ("role",)  # lists that change with the model or the role
+    dependent: ClassVar[tuple[str, ...]] = ("role",)
     swept = "block"
 
     def models(self) -> list[str]:
@@ -110,31 +109,9 @@ class LayerChoice(Model):
         return int(min(proposal.value, self.last_block()) if known else proposal.value)
 
 
-class LayerChoiceExplorer(Explorer):
+class LayerChoiceExplorer(LinkedExplorer):
     """An explorer whose lists and whose block slider follow the model and the role."""
 
     model: LayerChoice
-
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(**parameters)
-        self.model.observe(self._settle, ["model", "role"])  # by name: heard before the other lists hear of anything
-        self._settle()
-
-    def _settle(self, _: Any = None) -> None:
-        """Lists first, so that none is ever set to what it does not hold; then how far the slider goes."""
-        if self._busy:
-            return
-        self._busy = True
-        wanted = self.model.parameters()
-        for name in self.model.dependent:
-            options = self.model.options(name)
-            if self.controls[name].options != tuple(options):
-                self.controls[name].options = options  # which sets it to the first
-            self.controls[name].value = wanted[name] if wanted[name] in options else options[0]
-        last = self.model.last_block()
-        slider, box = self.controls["block"], self.controls["block box"]
-        slider.stops = steps(self.model, "block")
-        box.max = max(box.value, last)
-        slider.value = box.value = min(wanted["block"], last)
-        box.max = last
-        self._busy = False
+    leads = ("model", "role")
+    follows = "block"

@@ -203,6 +203,37 @@ class Explorer(widgets.VBox):
         return widget
 
 
+class LinkedExplorer(Explorer):
+    """An explorer whose dependent lists, and how far one of whose sliders goes, change with other parameters."""
+
+    leads: ClassVar[tuple[str, ...]] = ()  # those parameters
+    follows: ClassVar[str] = ""  # the slider
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        self.model.observe(self._settle, list(self.leads))  # by name: heard before the other lists hear of anything
+        self._settle()
+
+    def _settle(self, _: Any = None) -> None:
+        """Lists first, so that none is ever set to what it does not hold; then how far the slider goes."""
+        if self._busy:
+            return
+        self._busy = True
+        wanted = self.model.parameters()
+        for name in self.model.dependent:
+            options = self.model.options(name)
+            if self.controls[name].options != tuple(options):
+                self.controls[name].options = options  # which sets it to the first
+            self.controls[name].value = wanted[name] if wanted[name] in options else options[0]
+        last = self.model.limits(self.follows)[1]
+        slider, box = self.controls[self.follows], self.controls[f"{self.follows} box"]
+        slider.stops = steps(self.model, self.follows)
+        box.max = max(box.value, last)
+        slider.value = box.value = min(wanted[self.follows], last)
+        box.max = last
+        self._busy = False
+
+
 def box_and_slider(model: Model, name: str) -> tuple[Any, Any]:
     """The two widgets of a parameter, linked with it."""
     trait: Any = model.traits()[name]

@@ -9,6 +9,7 @@ from .comparison import plot_change, plot_cosines, plot_overlap
 from .groups import plot_ecdf, plot_pairs
 from .levels import plot_counts, plot_paths, plot_repulsion, plot_spacings
 from .models import plot_alphas, plot_layer_grid
+from .quality import plot_quality, run_groups
 from .resolvent import plot_resolvent
 from .spectra import plot_against, plot_heavy_tail, plot_largest, plot_spectrum, plot_spike
 from .style import (
@@ -65,6 +66,7 @@ __all__ = [
     "plot_pairs",
     "plot_paths",
     "plot_peeling",
+    "plot_quality",
     "plot_repulsion",
     "plot_resolvent",
     "plot_scan",
@@ -73,5 +75,6 @@ __all__ = [
     "plot_spike",
     "plot_tail",
     "plot_training",
+    "run_groups",
     "spectrum_bins",
 ]

@@ -51,7 +51,7 @@ SINGULAR_VALUE = "singular value $s$ of $W$"
 _LETTER = 0.5  # width of a letter over its size, on average
 _MOST_BINS = 200
 MOST_TRIANGLES = 20
-_OUTLINED = [withStroke(linewidth=3, foreground="white")]  # text stays legible where it crosses a curve
+OUTLINED = [withStroke(linewidth=3, foreground="white")]  # text stays legible where it crosses a curve
 _descriptions: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
@@ -287,7 +287,7 @@ def guide(ax: Axes, x: float, label: str, side: str = "left", end: str = "top") 
     ax.annotate(
         label, (x, float(end == "top")), xycoords=("data", "axes fraction"), textcoords="offset points", rotation=90,
         xytext=(-3 if side == "left" else 3, -4 if end == "top" else 5), ha="right" if side == "left" else "left",
-        va=end, fontsize=SMALL, color=GUIDE, path_effects=_OUTLINED, annotation_clip=True,
+        va=end, fontsize=SMALL, color=GUIDE, path_effects=OUTLINED, annotation_clip=True,
     )  # fmt: skip
 
 
@@ -310,7 +310,7 @@ def guides(ax: Axes, lines: Mapping[str, float], top: float) -> None:
         ax.annotate(
             label, (lines[label], 1), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
             xytext=(-4 if left else 4, -3 - 1.25 * SMALL * row), ha="right" if left else "left",
-            fontsize=SMALL, color=GUIDE, path_effects=_OUTLINED, annotation_clip=True,
+            fontsize=SMALL, color=GUIDE, path_effects=OUTLINED, annotation_clip=True,
         )  # fmt: skip
     room = (5 + 1.25 * SMALL * sum(map(bool, rows))) / (0.8 * high)
     ax.set_ylim(0, 1.03 * top / (1 - min(room, 0.5)) or 1)
@@ -337,14 +337,14 @@ def level(ax: Axes, y: float, label: str, at: Literal[0, 1] = 1) -> None:
     ax.axhline(y, color=GUIDE, linestyle=":", linewidth=1.5, zorder=1.5)
     ax.annotate(
         label, (at, y), xycoords=("axes fraction", "data"), xytext=(3 - 6 * at, 3), textcoords="offset points",
-        ha="right" if at else "left", fontsize=SMALL, color=GUIDE, path_effects=_OUTLINED,
+        ha="right" if at else "left", fontsize=SMALL, color=GUIDE, path_effects=OUTLINED,
     )  # fmt: skip
 
 
 def beyond(ax: Axes, text: str, y: float = 0.3, size: float = SMALL) -> None:
     """Say at the right margin what lies outside of the picture, with an arrow that points there."""
     ax.text(0.995, y, f"{text} →", transform=ax.transAxes, va="bottom", ha="right", fontsize=size, color=OUTLIER,
-            path_effects=_OUTLINED)  # fmt: skip
+            path_effects=OUTLINED)  # fmt: skip
 
 
 def outliers(ax: Axes, x: Array, label: str | None = None, size: float = 9.0) -> None:

@@ -55,7 +55,7 @@ class Collection:
         if hashlib.sha256(text).hexdigest() != self.record["table_sha256"]:
             raise ValueError(f"collection {self.name!r}: the checksum of its table is another than the record's")
         # a column of whole shares stays one of shares, and "NA" is no level of a factor
-        return pd.read_csv(io.BytesIO(text), float_precision="round_trip")
+        return pd.read_csv(io.BytesIO(text))
 
     @cached_property
     def table(self) -> pd.DataFrame:

@@ -37,7 +37,7 @@ def test_every_explorer_has_a_tab_and_is_made_when_it_is_opened():
 def test_the_order_is_that_of_the_course():
     names = gallery().names
     course = ["bulk", "repulsion", "resolvent", "edge", "spike", "heavy tail", "power law", "finger", "layer"]
-    assert names == [*course, "training"]
+    assert names == [*course, "training", "quality"]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -20,7 +20,7 @@ import torch
 from rmt_lab import analyze
 from rmt_lab.trainings import collection
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "train_collection.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_collection.py"
 
 
 @pytest.fixture(scope="module")
