@@ -29,6 +29,8 @@ from .spectrum.devices import check_device
 from .spectrum.kept import KeptSpectra, digest
 from .spectrum.solvers import METHODS
 from .tails import fingers
+from .tails.erg import erg as erg_tail
+from .tails.erg import erg_p
 from .tails.fingers import FingerFit, Rule, check_finger_options
 from .tails.power_law import EXACT_SHARE, large_spectrum
 from .verdict import Verdict, false_discovery_rate
@@ -58,6 +60,7 @@ _BULK = {
     "bulk_D": "D",
     "bulk_note": "note",
 }  # by the attribute of the BulkFit
+_ERG = ["num_erg", "erg_gap", "erg_gap_share", "erg_p"]
 _RANDOM = [*(f"rand_{c}" for c in _BULK), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
 #: What weights are found as: a matrix, or one that is made of several.
@@ -95,6 +98,7 @@ class Options:
     method: str = "gram"
     device: str = "cpu"
     base: Any = None
+    erg: bool = False
 
     def __post_init__(self) -> None:
         check_finger_options(self.fix_fingers, self.max_fingers, self.finger_thresh, name="fix_fingers")
@@ -105,8 +109,9 @@ class Options:
             isinstance(self.verdict, bool | np.bool_) or (isinstance(self.verdict, str) and self.verdict == "quick")
         ):
             raise ValueError(f"verdict={self.verdict!r}; allowed are True, False and 'quick'")
-        if not isinstance(self.split_qkv, bool | np.bool_):
-            raise TypeError(f"split_qkv={self.split_qkv!r}; allowed are True and False")
+        for name in ("split_qkv", "erg"):
+            if not isinstance(getattr(self, name), bool | np.bool_):
+                raise TypeError(f"{name}={getattr(self, name)!r}; allowed are True and False")
         for name, why in (
             ("min_evals", "a power law needs at least 2 eigenvalues"),
             ("min_tail", "a tail has at least 2 eigenvalues"),
@@ -119,7 +124,7 @@ class Options:
         if isinstance(self.rng, bool) or not isinstance(self.rng, Integral) or self.rng < 0:
             raise ValueError(f"rng={self.rng!r}; a seed (a whole number >= 0), a Generator and None are allowed")
         # plain types, so that the settings survive JSON
-        plain: dict[str, Any] = {"split_qkv": bool(self.split_qkv)}
+        plain: dict[str, Any] = {"split_qkv": bool(self.split_qkv), "erg": bool(self.erg)}
         plain["verdict"] = "quick" if isinstance(self.verdict, str) else bool(self.verdict)
         plain["randomize"] = (NULLS[0] if self.randomize else False) if is_bool else str(self.randomize)
         plain |= {name: int(getattr(self, name)) for name in ("min_evals", "min_tail", "max_fingers", "rng")}
@@ -133,6 +138,8 @@ class Options:
             raise ValueError(f"method={self.method!r}; allowed are {', '.join(map(repr, METHODS))}")
         if self.method == "top" and self.fix_fingers == "xmin_peak":
             raise ValueError("fix_fingers='xmin_peak' needs all eigenvalues, of which method='top' estimates most")
+        if self.method == "top" and self.erg:
+            raise ValueError("erg=True needs all eigenvalues, of which method='top' estimates most")
         plain["device"] = check_device(self.device, self.method)
         plain["fix_fingers"] = None if self.fix_fingers is None else str(self.fix_fingers)
         for name, value in plain.items():
@@ -170,6 +177,7 @@ def analyze(
     method: str = "gram",
     device: str = "cpu",
     base: Any = None,
+    erg: bool = False,
 ) -> pd.DataFrame:
     """One row per layer: the power law of its tail, its norms, and its bulk against Marchenko-Pastur noise.
 
@@ -245,6 +253,13 @@ def analyze(
         that the base alone has are named in a warning. ``stored_rank`` counts what exceeds the rounding of both
         checkpoints. A base in this process's memory is recorded by its type alone: pass it again to make the table
         again.
+    erg : bool, default False
+        Also the ERG tail of Martin & Hinrichs (2025): ``num_erg``, the largest eigenvalues whose product falls below
+        one when all are scaled to mean one; ``erg_gap = num_pl_spikes - num_erg``, negative where the power law is the
+        shorter one (WeightWatcher's ``ERG_gap`` has the other sign); ``erg_gap_share``, its size over the number of
+        non-zero eigenvalues; and ``erg_p``, how often Gaussian noise of this shape has as small a gap, from a shipped
+        table. Where fingers were fixed, ``erg_p`` is that of the raw fit, as noise was fitted. See
+        :func:`rmt_lab.tails.erg` and docs/erg.md.
 
     Returns
     -------
@@ -298,6 +313,7 @@ def analyze(
         method,
         device,
         base,
+        erg,
     )
     return table_of(list(rows_of(source, options, n_jobs, cache)), source, options)
 
@@ -326,7 +342,11 @@ def rows_of(
 
 def table_of(rows: Iterable[dict[str, Any]], source: Any, options: Options) -> pd.DataFrame:
     """The table of :func:`analyze` from rows of :func:`rows_of`, all of them or some."""
-    asked = [*(_RANDOM if options.randomize else []), *(_VERDICT if options.verdict else [])]
+    asked = [
+        *(_ERG if options.erg else []),
+        *(_RANDOM if options.randomize else []),
+        *(_VERDICT if options.verdict else []),
+    ]
     columns = [*_LOOK, *_FIT, *_NORM, *_BULK, *asked, *_END]
     in_order: list[dict[str, Any]] = sorted(rows, key=itemgetter("layer_id"))
     details = pd.DataFrame(in_order, columns=columns)
@@ -346,6 +366,7 @@ def table_of(rows: Iterable[dict[str, Any]], source: Any, options: Options) -> p
         "matrix_rank",
         "stored_rank",
         "rank_loss",
+        *(("num_erg", "erg_gap") if options.erg else ()),
     ):
         details[column] = details[column].astype("Int64")
     details.attrs = {
@@ -624,6 +645,8 @@ def _row(found: Layer | Found, options: Options, kept: KeptSpectra | None) -> di
         figures = _fit_figures(tail) | _bulk_figures(fit_bulk(s))
         figures |= _norm_figures(s, figures["raw_alpha"])
         figures["alpha_weighted"] = figures["raw_alpha"] * figures["log_spectral_norm"]
+        if options.erg:
+            figures |= _erg_figures(s, tail)
         if options.randomize:
             null = layer.null(options.randomize)  # type: ignore[arg-type]  # True became a name
             figures |= {f"rand_{k}": v for k, v in _bulk_figures(fit_bulk(null)).items()}
@@ -671,6 +694,12 @@ def _fit_figures(f: FingerFit) -> dict[str, Any]:
         "D_sqrt_n": fit.scaled_D,
         "raw_D_sqrt_n": raw.scaled_D,
     }
+
+
+def _erg_figures(s: Spectrum, f: FingerFit) -> dict[str, Any]:
+    e = erg_tail(s, f.fit)
+    raw_gap = int(np.count_nonzero(f.raw.x >= f.raw.xmin)) - e.num_erg  # the p-value's noise had no fingers fixed
+    return {"num_erg": e.num_erg, "erg_gap": e.gap, "erg_gap_share": e.gap_share, "erg_p": erg_p(raw_gap, s)}
 
 
 def _norm_figures(s: Spectrum, alpha: float) -> dict[str, Any]:

@@ -140,6 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=["quick"],
         help="also judge each power law in a word: half a second per layer, or milliseconds by `--verdict quick`",
     )
+    p.add_argument(
+        "--erg", action="store_true", help="also the ERG tail (product of eigenvalues one) and its gap to the power law"
+    )
     _add_choice(p)
     p.add_argument(
         "--out",
@@ -282,6 +285,7 @@ def _analyze(args: argparse.Namespace) -> int:
         method=args.method,
         device=args.device,
         base=args.base,
+        erg=args.erg,
     )
     coming = rows_of(args.source, options, args.jobs, args.cache)  # an error here must not cost an older file
     rows: list[dict[str, Any]] = []

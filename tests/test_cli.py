@@ -33,6 +33,16 @@ def checkpoint(tmp_path):
     return path
 
 
+def test_erg_is_told_and_written(checkpoint, tmp_path, capsys):
+    out = tmp_path / "details.csv"
+    assert main(["analyze", str(checkpoint), "--erg", "--out", str(out)]) == 0
+    assert "erg_gap_share" in capsys.readouterr().out
+    table = pd.read_csv(out)
+    assert (table["erg_gap"] == table["num_pl_spikes"] - table["num_erg"]).all()
+    assert main(["analyze", str(checkpoint)]) == 0
+    assert "erg_gap_share" not in capsys.readouterr().out
+
+
 def test_the_table_and_a_sentence(checkpoint, capsys):
     assert main(["analyze", str(checkpoint), "--fix-fingers", "clip_xmax"]) == 0
     out = capsys.readouterr().out

@@ -29,7 +29,7 @@ from .style import (
     plain_log_ticks,
     spectrum_bins,
 )
-from .tails import choose, peel, plot_choice, plot_fingers, plot_peeling, plot_scan, plot_tail
+from .tails import choose, peel, plot_choice, plot_erg, plot_fingers, plot_peeling, plot_scan, plot_tail
 from .trainings import follow, plot_training
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "plot_cosines",
     "plot_counts",
     "plot_ecdf",
+    "plot_erg",
     "plot_fingers",
     "plot_heavy_tail",
     "plot_largest",

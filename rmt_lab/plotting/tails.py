@@ -11,13 +11,15 @@ import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from .._arrays import Array, as_values
+from ..laws.marchenko_pastur import MarchenkoPastur
 from ..spectrum import Spectrum
+from ..tails.erg import erg
 from ..tails.fingers import FingerFit, Rule, fix_fingers
 from ..tails.power_law import PowerLawFit, differ, fit_power_law
 from ..tails.search import MISFIT, Scan
 from ..tails.truncated import TruncatedPowerLawFit, fit_truncated_power_law
 from . import style
-from .style import FIT, GUIDE, MEASURED, OUTLIER, SMALL, count, panels, sentence
+from .style import FIT, GUIDE, MEASURED, NOISE, OUTLIER, SMALL, count, panels, sentence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,6 +106,63 @@ def _tail_in_words(fit: PowerLawFit, raw: PowerLawFit, dropped: int, values: str
 def _left(fit: PowerLawFit) -> float:
     """Where a logarithmic axis begins: the tail matters, not the many decades below it."""
     return float(max(fit.x[0], min(fit.xmin, np.median(fit.x)) / 10))
+
+
+def plot_erg(spectrum: Spectrum, fit: PowerLawFit | None = None, ax: Axes | None = None) -> Axes:
+    r"""Where the ERG tail and the power law begin, beside the product that defines the first.
+
+    For every eigenvalue: the sum of ln(lambda/mean) over it and all larger ones, divided by their whole number. The sum
+    rises down to the mean, falls below it, and the ERG tail ends where it crosses zero (:func:`rmt_lab.tails.erg`).
+    Noise of the same shape has the curve of the Marchenko-Pastur law.
+
+    Parameters
+    ----------
+    spectrum : Spectrum
+    fit : PowerLawFit, optional
+        Default: ``fit_power_law`` of the non-zero eigenvalues.
+    ax : Axes, optional
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`rmt_lab.tails.erg`.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from rmt_lab import atlas
+    >>> spectrum = atlas.load("minilm")["block 3 query"].spectrum
+    >>> plot_erg(spectrum, ax=Figure().subplots()).get_title("left").replace("\n", " ")
+    'block 3 query: the power law takes 65 of 384 values, the ERG tail 237'
+    """
+    ax = style.new_axes(ax)
+    tails = erg(spectrum, fit)
+    x = spectrum.nonzero_eigenvalues[::-1] / spectrum.nonzero_eigenvalues.mean()
+    scale = tails.lambda_erg / float(x[tails.num_erg - 1])
+    n = len(x)
+    noise = MarchenkoPastur(spectrum.N / n).ppf((np.arange(n, 0, -1) - 0.5) / n)
+    noise /= noise.mean()
+    ax.plot(x, np.cumsum(np.log(x)) / n, ".-", color=MEASURED, markersize=4, label=count(n, "eigenvalue"))
+    ax.plot(noise, np.cumsum(np.log(noise)) / n, "--", color=NOISE, linewidth=2, label="noise of this shape")
+    k = tails.num_pl_spikes
+    label = f"power law: {count(k, 'eigenvalue')}"
+    ax.plot(x[:k], np.cumsum(np.log(x[:k])) / n, color=FIT, linewidth=5, alpha=0.6, label=label)
+    style.level(ax, 0, "product 1", at=0)
+    style.guide(ax, float(x[tails.num_erg - 1]), f"ERG tail from here: {tails.num_erg}", end="bottom")
+    style.guide(ax, tails.lambda_pl / scale, f"power law from here: {k}", "right", end="bottom")
+    top = float(max(np.log(x)[x > 1].sum(), np.log(noise)[noise > 1].sum()) / n)
+    left = float(min(x[tails.num_erg - 1], x[k - 1])) / 3  # the smallest eigenvalues say nothing here
+    ax.set(xscale="log", xlim=(left, x[0] * 1.2), ylim=(-0.6 * top, 1.15 * top))
+    style.plain_log_ticks(ax.xaxis)
+    closer = "" if np.isnan(tails.p_value) else f"; noise has as small a gap in {tails.p_value:.1%} of matrices"
+    seen = f"the power law takes {k} of {n} values, the ERG tail {tails.num_erg}"
+    description = (
+        f"Sum of the logarithms of the largest eigenvalues over their number, from the largest ({x[0]:.3g} times the "
+        f"mean) down. It crosses zero after {tails.num_erg} of {n}. The power law takes {k}{closer}."
+    )
+    ylabel = "log product from here up / number"
+    style.finish(ax, sentence(spectrum.name, seen), "eigenvalue over the mean", ylabel, description)
+    return ax
 
 
 def plot_scan(fit: PowerLawFit | FingerFit, ax: Axes | None = None) -> tuple[Axes, Axes]:

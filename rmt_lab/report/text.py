@@ -36,7 +36,8 @@ def table(details: pd.DataFrame, columns: Sequence[str] | None = None) -> str:
     """
     estimated = "num_exact" in details and bool((details["num_exact"] < details["num_evals"]).any())
     exact = ["num_evals", "num_exact"] if estimated else []
-    columns = columns or [*_SHOWN[:3], *exact, *_SHOWN[3:], "alpha_population", "verdict"]
+    asked = ["num_erg", "erg_gap_share", "erg_p", "alpha_population", "verdict"]
+    columns = columns or [*_SHOWN[:3], *exact, *_SHOWN[3:], *asked]
     shown = [c for c in columns if c in details]
     shown = [c for c in shown if not details[c].isna().all() or c in ("alpha", "name")]
     ok = details["status"] == "success"

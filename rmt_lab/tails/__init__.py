@@ -1,6 +1,7 @@
 """A tail and its power law: the search for where it begins, its error bars, its rivals, and values beyond it."""
 
 from .bootstrap import Interval, interval, p_value
+from .erg import Erg, count_erg, erg, erg_p
 from .farms import WindowedAlpha, windowed_alpha
 from .fingers import FingerFit, fix_fingers
 from .hill import hill, hill_curve
@@ -11,6 +12,7 @@ from .spectral import PopulationAlpha, TailTest, population_alpha, tail_test
 from .truncated import TruncatedPowerLawFit, fit_truncated_power_law
 
 __all__ = [
+    "Erg",
     "FingerFit",
     "Interval",
     "Outliers",
@@ -21,6 +23,9 @@ __all__ = [
     "TruncatedPowerLawFit",
     "WindowedAlpha",
     "compare",
+    "count_erg",
+    "erg",
+    "erg_p",
     "find_outliers",
     "fit_power_law",
     "fit_truncated_power_law",

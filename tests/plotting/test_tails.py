@@ -7,8 +7,8 @@ from drawn import by_color, fingered, guides, only
 from matplotlib.figure import Figure
 
 from rmt_lab import atlas
-from rmt_lab.plotting import alt_text, plot_fingers, plot_scan, plot_tail, style
-from rmt_lab.tails import fit_power_law, fix_fingers
+from rmt_lab.plotting import alt_text, plot_erg, plot_fingers, plot_scan, plot_tail, style
+from rmt_lab.tails import erg, fit_power_law, fix_fingers
 
 
 @pytest.fixture
@@ -107,3 +107,20 @@ def test_the_words_say_whether_dropping_helped():
     assert f"{fit.fit.alpha:.2f} instead of {fit.raw.alpha:.2f}" in alt_text(fig)
     assert "D√n goes from 0.33 to 1.06" in alt_text(fig)
     assert "No fingers" in alt_text(plot_fingers(fix_fingers([1.0, 2.0, 4.0, 9.0, 11.0]), fig=Figure()))
+
+
+def test_erg_crosses_one_where_the_count_says(ax):
+    s = atlas.load("minilm")["block 3 query"].spectrum
+    plot_erg(s, ax=ax)
+    e = erg(s)
+    x, mean_log = only(by_color(ax, style.MEASURED)).get_data()
+    n = e.num_evals
+    assert len(x) == n == len(only(by_color(ax, style.NOISE)).get_xdata())
+    assert mean_log[e.num_erg - 2] >= 0 > mean_log[e.num_erg - 1]
+    product = np.prod((x / np.mean(x))[:40])
+    assert mean_log[39] * n == pytest.approx(np.log(product))
+    assert len(only(by_color(ax, style.FIT)).get_xdata()) == e.num_pl_spikes
+    scale = s.nonzero_eigenvalues.mean()
+    assert sorted(guides(ax)) == pytest.approx(sorted([e.lambda_erg / scale, e.lambda_pl / scale]))
+    assert f"takes {e.num_pl_spikes} of {n} values, the ERG tail {e.num_erg}" in ax.get_title("left").replace("\n", " ")
+    assert f"after {e.num_erg} of {n}" in alt_text(ax)

@@ -101,7 +101,7 @@ def columns_of(heading):
 def test_every_column_of_the_table_is_explained_and_no_other():
     spectra = [rl.gaussian_spectrum(120, 60, rng=0)]
     weights = {"layers.0.query.weight": rl.ensembles.gaussian(120, 60, rng=0)}
-    table = rl.analyze(weights, randomize=True, verdict="quick")
+    table = rl.analyze(weights, randomize=True, verdict="quick", erg=True)
     assert sorted(columns_of("analyze")) == sorted(table.columns)
     assert set(rl.analyze(spectra).columns) < set(table.columns)
     changes = rl.compare(weights, {name: W + 0.1 for name, W in weights.items()}, draws=0)
