@@ -69,7 +69,7 @@ class HighTemperatureMarchenkoPastur:
     >>> law.cdf([0.1, 1.0, 4.0]).round(4)
     array([0.1355, 0.6214, 0.9853])
     >>> law.mean(), law.var(), law.moment(3)
-    (1.0, 1.0, 2.5)
+    (1.0, 1.0, 5.5)
     """
 
     Q: float
@@ -159,7 +159,7 @@ class InverseHighTemperatureMarchenkoPastur:
 
     c -> 0 at fixed k gives the inverse gamma law of shape k, c -> infinity the law of 1/x for x of Marchenko-Pastur,
     with an edge at both ends. The ensemble as a model of heavy tails: Hodgkinson, Wang & Mahoney (2025, arXiv
-    2506.03470). The formulas are derived here from the loop equation, and the parameters are not named as in that paper.
+    2506.03470). The formulas are derived here from the loop equation; the parameters are not named as in that paper.
 
     Parameters
     ----------
