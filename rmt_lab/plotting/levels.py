@@ -227,7 +227,9 @@ def plot_level_diagrams(levels: Array, width: float, ax: Axes | None = None) -> 
 
     Examples
     --------
-    >>> plot_level_diagrams(np.arange(20.0) + np.array([[0.3], [0.5]]), 10).get_title("left")
+    >>> from matplotlib.figure import Figure
+    >>> levels = np.arange(20.0) + np.array([[0.3], [0.5]])
+    >>> plot_level_diagrams(levels, 10, Figure().subplots()).get_title("left")
     'The window holds 10 levels'
     """
     ax, levels = style.new_axes(ax), np.asarray(levels, dtype=np.float64)
@@ -239,7 +241,7 @@ def plot_level_diagrams(levels: Array, width: float, ax: Axes | None = None) -> 
         ax.plot(x, np.repeat(near, 3), color=style.MEASURED, linewidth=min(1.8, 30 / max(width, 15)))
     for edge, label in ((-width / 2, f"a window of {width:g}"), (width / 2, None)):
         ax.axhline(edge, color=style.GUIDE, linestyle="--", linewidth=1.8, zorder=3, label=label)
-    ax.set(xlim=(-0.6, len(y) - 0.4), ylim=(-reach, reach), xticks=[])
+    ax.set(xscale="linear", xticks=[], xlim=(-0.6, len(y) - 0.4), ylim=(-reach, reach))
     held = (np.abs(y) < width / 2).sum(axis=1)
     low, high = held.min(), held.max()
     seen = f"The window holds {low}{'' if low == high else f' to {high}'} levels"
