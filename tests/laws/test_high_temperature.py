@@ -127,6 +127,7 @@ def test_exponents_of_samples_at_both_ends(Q, c):
     spectra = [laguerre_spectrum(int(Q * M), M, 2 * c / M, rng=rng) for _ in range(30)]
     x = np.concatenate([s.eigenvalues for s in spectra])
     y = 1 / x
+    law = InverseHighTemperatureMarchenkoPastur(Q, c)
     tail = 150  # of 12000: where the density is x^(k - 1) to a few per cent
     law = InverseHighTemperatureMarchenkoPastur(Q, c)
     local = tail / (12000 * law.sf(np.sort(y)[-tail]))
