@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EXTRAS = sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb"))
 GUIDES = ["instructors", "columns", "large-models", "families"]
-STUDIES = ["nulls", "error-bars", "what-alpha-means", "trainings", "gallery"]
+STUDIES = ["nulls", "error-bars", "what-alpha-means", "trainings", "temperature", "gallery"]
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "binder/README.md"]
 #: What the first page says in place of a comment of this name, once the file is there.
 BESIDE_IT = {
