@@ -27,7 +27,7 @@ from rmt_lab.laws import MarchenkoPastur
 from rmt_lab.tails import fit_power_law
 from rmt_lab.tails.erg import count_erg, erg
 from rmt_lab.trainings import collection
-from rmt_lab.trainings.collection import CARRIES_A_TAIL
+from rmt_lab.trainings.collections import CARRIES_A_TAIL
 from rmt_lab.trainings.quality import partial_rank, rank_runs
 
 from .does_alpha_know import cell, table

@@ -22,7 +22,13 @@ from .matrices import (
     student_t,
     uniform,
 )
-from .spectra import gaussian_ensemble_eigenvalues, gaussian_spectrum, largest_eigenvalues, matched_noise
+from .spectra import (
+    gaussian_ensemble_eigenvalues,
+    gaussian_spectrum,
+    laguerre_spectrum,
+    largest_eigenvalues,
+    matched_noise,
+)
 from .students import Student, train_student
 
 __all__ = [
@@ -37,6 +43,7 @@ __all__ = [
     "goe",
     "gue",
     "initialisations",
+    "laguerre_spectrum",
     "largest_eigenvalues",
     "low_rank_plus_noise",
     "matched_noise",

@@ -49,10 +49,66 @@ def gaussian_spectrum(N: int, M: int, sigma: float = 1.0, rng: Rng = None) -> Sp
     """
     check_shape(N=N, M=M, sigma=sigma)
     N, M = max(N, M), min(N, M)
-    rng = np.random.default_rng(rng)
-    d = np.sqrt(rng.chisquare(np.arange(N, N - M, -1)))
-    e = np.sqrt(rng.chisquare(np.arange(M - 1, 0, -1)))
+    d, e = _bidiagonal(N, M, 1.0, np.random.default_rng(rng))
     return Spectrum(sigma * _bidiagonal_singular_values(d, e, accurate=N < 1.1 * M), N, M)
+
+
+def laguerre_spectrum(N: int, M: int, beta: float, sigma: float = 1.0, rng: Rng = None) -> Spectrum:
+    """The spectrum of the beta-Laguerre (beta-Wishart) ensemble: noise whose levels repel each other as beta says.
+
+    The eigenvalues x_i of X = W^T W / N have the joint density
+
+        const prod_(i<j) |x_i - x_j|^beta prod_i x_i^(a - p) exp(-beta N x_i / (2 sigma^2)),
+        a = beta N / 2,  p = 1 + beta (M - 1) / 2,
+
+    which is that of a real (beta = 1), complex (2) or quaternion (4) Gaussian W with E|W_ij|^2 = sigma^2. For any other
+    beta > 0 there is no such W; there is the bidiagonal matrix sigma B / sqrt(beta), B with chi_{beta N}, ...,
+    chi_{beta (N-M+1)} on the diagonal and chi_{beta (M-1)}, ..., chi_beta beside it, all independent.
+
+    Law: ``MarchenkoPastur(N / M, sigma)`` as N and M grow at a fixed beta, ``HighTemperatureMarchenkoPastur(N / M,
+    beta M / 2, sigma)`` as they grow at a fixed beta M. Spacings: ``laws.spacings.SpacingLaw(beta)``. As beta -> 0 the
+    repulsion fades; levels that are wholly independent, beta = 0, have no scale in these units: draw them from a law.
+
+    The singular values come from the tridiagonal matrix of twice the size and are right to rounding in units of the
+    largest; those below 1e-16 of it, which occur where beta (N - M + 1) is below 1, have no correct digit.
+
+    Parameters
+    ----------
+    N, M : int
+        Sides; exchanged if N < M.
+    beta : float
+        Repulsion, > 0.
+    sigma : float, default 1
+    rng : Generator, int or None
+
+    Raises
+    ------
+    ValueError
+        If a side is not a positive integer, or beta or sigma is not positive and finite.
+
+    References
+    ----------
+    Dumitriu & Edelman (2002), J. Math. Phys. 43, 5830, section 3.
+
+    Examples
+    --------
+    >>> hot, cold = laguerre_spectrum(400, 200, beta=0.02, rng=0), laguerre_spectrum(400, 200, beta=4, rng=0)
+    >>> hot.eigenvalues.mean().round(2), cold.eigenvalues.mean().round(2)
+    (np.float64(0.98), np.float64(1.0))
+    >>> hot.eigenvalues.max().round(1), cold.eigenvalues.max().round(1)
+    (np.float64(3.6), np.float64(2.8))
+    """
+    check_shape(N=N, M=M, beta=beta, sigma=sigma)
+    N, M = max(N, M), min(N, M)
+    d, e = _bidiagonal(N, M, float(beta), np.random.default_rng(rng))
+    return Spectrum(sigma / math.sqrt(beta) * _bidiagonal_singular_values(d, e, accurate=True), N, M)
+
+
+def _bidiagonal(N: int, M: int, beta: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Diagonal and superdiagonal of the beta-Laguerre ensemble, N >= M."""
+    d = np.sqrt(rng.chisquare(beta * np.arange(N, N - M, -1)))
+    e = np.sqrt(rng.chisquare(beta * np.arange(M - 1, 0, -1)))
+    return d, e
 
 
 def _bidiagonal_singular_values(d: Array, e: Array, accurate: bool) -> Array:
@@ -69,8 +125,8 @@ def _bidiagonal_singular_values(d: Array, e: Array, accurate: bool) -> Array:
     return np.sqrt(np.clip(squares, 0, None))
 
 
-def gaussian_ensemble_eigenvalues(n: int, beta: int = 1, sigma: float = 1.0, rng: Rng = None) -> Array:
-    """Eigenvalues, ascending, of an n x n matrix of the GOE (beta = 1) or the GUE (beta = 2), without the matrix.
+def gaussian_ensemble_eigenvalues(n: int, beta: float = 1, sigma: float = 1.0, rng: Rng = None) -> Array:
+    """Eigenvalues, ascending, of an n x n matrix of the GOE (beta = 1), the GUE (beta = 2) or between and beyond.
 
     Those of the tridiagonal matrix sigma T / sqrt(beta) with N(0, 2) on the diagonal of T and chi_{beta (n-1)}, ...,
     chi_beta beside it, all independent (Dumitriu & Edelman 2002). Off the diagonal the full matrix has E|H_ij|^2 =
@@ -80,24 +136,22 @@ def gaussian_ensemble_eigenvalues(n: int, beta: int = 1, sigma: float = 1.0, rng
     ----------
     n : int
         Number of eigenvalues.
-    beta : {1, 2, 4}
-        Exponent of level repulsion; 4 is the symplectic ensemble (each eigenvalue once).
+    beta : float, default 1
+        Exponent of level repulsion, > 0; 4 is the symplectic ensemble (each eigenvalue once).
     sigma : float, default 1
     rng : Generator, int or None
 
     Raises
     ------
     ValueError
-        If n is not a positive integer, sigma is not positive or beta is none of 1, 2, 4.
+        If n is not a positive integer, or sigma or beta is not positive and finite.
 
     Examples
     --------
     >>> gaussian_ensemble_eigenvalues(1000, rng=0)[[0, -1]] / 1000**0.5
     array([-1.99216983,  1.99667031])
     """
-    check_shape(N=n, sigma=sigma)
-    if beta not in (1, 2, 4):
-        raise ValueError(f"beta={beta!r}; allowed are 1 (GOE), 2 (GUE) and 4 (GSE)")
+    check_shape(N=n, sigma=sigma, beta=beta)
     rng = np.random.default_rng(rng)
     diagonal = rng.normal(0.0, np.sqrt(2.0), n)
     beside = np.sqrt(rng.chisquare(beta * np.arange(n - 1, 0, -1)))

@@ -2,6 +2,7 @@
 
 from . import spacings
 from .generalised_mp import GeneralisedMarchenkoPastur, ar1_population
+from .high_temperature import HighTemperatureMarchenkoPastur, InverseHighTemperatureMarchenkoPastur
 from .marchenko_pastur import MarchenkoPastur
 from .overlaps import SubspaceOverlap, subspace_overlap
 from .resolvent import stieltjes
@@ -19,6 +20,8 @@ from .tracy_widom import TracyWidom, edge_scaling, largest_eigenvalue_p_value
 
 __all__ = [
     "GeneralisedMarchenkoPastur",
+    "HighTemperatureMarchenkoPastur",
+    "InverseHighTemperatureMarchenkoPastur",
     "MarchenkoPastur",
     "Semicircle",
     "SubspaceOverlap",

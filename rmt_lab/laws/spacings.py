@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gamma, gammainc, gammaincc, gammaincinv, sici
+from scipy.integrate import quad
+from scipy.special import digamma, gamma, gammainc, gammaincc, gammaincinv, polygamma, sici
 
 from .._arrays import Array, Rng
 
@@ -78,21 +79,27 @@ def spacings(x: npt.ArrayLike, law: Any = None, degree: int = 9) -> Array:
 
 @dataclass(frozen=True)
 class SpacingLaw:
-    """The law of unfolded spacings s: Wigner's surmise p(s) = a s^beta exp(-b s^2), or exp(-s) for beta = 0 (Poisson).
+    """The law of unfolded spacings s: a s^beta exp(-b s^w) with w = 2 from beta = 1 on, below it w = 1 + sqrt(beta).
 
-    a and b make the total and the mean 1: pi/2 and pi/4 for beta = 1. Exact for 2 x 2 Gaussian matrices, and to a few
-    per cent for large ones. Source: Wigner (1957); Mehta (2004), section 1.5.
+    a and b make the total and the mean 1. w = 2 is Wigner's surmise, exact for two levels and to a few per cent for
+    many: a = pi/2, b = pi/4 for beta = 1. For beta = 0 it is exp(-s), the exact law of independent levels (Poisson).
+    Wigner's surmise at beta = 0 would be half a normal law, that of two independent levels in a well; of many it is
+    wrong. So w goes from 1 to 2. Distribution functions of spacings in the bulk of large spectra (beta = 0.1, 0.3, 0.5,
+    0.8, 1, 2, 4) were within 0.01 of this law; with w = 2 they are off by 0.05, 0.03, 0.02 at the first three.
+
+    Source: Wigner (1957); Mehta (2004), section 1.5; the law with w between, Le Caer, Male & Delannay (2007), Physica A
+    383, 190. The form 1 + sqrt(beta) is a fit to spectra, made here.
 
     Parameters
     ----------
-    beta : {0, 1, 2, 4}
-        Repulsion: 0 for independent levels, 1 for real symmetric matrices (also W^T W of a real W), 2 for complex
-        Hermitian and 4 for symplectic ones.
+    beta : float
+        Repulsion >= 0: 0 for independent levels, 1 for real symmetric matrices (also W^T W of a real W), 2 for complex
+        Hermitian and 4 for symplectic ones; any other for the ensembles of ``laguerre_spectrum``.
 
     Raises
     ------
     ValueError
-        If beta is another number.
+        If beta is negative or not finite.
 
     Examples
     --------
@@ -100,15 +107,14 @@ class SpacingLaw:
     array([0.    , 0.7162])
     """
 
-    beta: int
+    beta: float
 
     def __post_init__(self) -> None:
-        if self.beta not in (0, 1, 2, 4):
-            raise ValueError(f"beta={self.beta!r}; allowed are 0 (Poisson), 1 (GOE), 2 (GUE) and 4 (GSE)")
+        _check_repulsion(self.beta)
 
     @property
-    def _power(self) -> int:
-        return 2 if self.beta else 1
+    def _power(self) -> float:
+        return 1 + math.sqrt(min(self.beta, 1.0))
 
     @property
     def _b(self) -> float:
@@ -150,7 +156,7 @@ class SpacingLaw:
         return 1.0
 
     def var(self) -> float:
-        """Gamma((beta+3)/k) Gamma((beta+1)/k) / Gamma((beta+2)/k)^2 - 1, k = 2, or 1 for beta = 0."""
+        """Gamma((beta+3)/k) Gamma((beta+1)/k) / Gamma((beta+2)/k)^2 - 1, k = 1 + sqrt(min(beta, 1))."""
         beta, k = self.beta, self._power
         return float(gamma((beta + 3) / k) * gamma((beta + 1) / k) / gamma((beta + 2) / k) ** 2 - 1)
 
@@ -192,7 +198,7 @@ def window_counts(x: npt.ArrayLike, width: float, law: Any = None, degree: int =
     return counts
 
 
-def number_variance(width: npt.ArrayLike, beta: int) -> Array:
+def number_variance(width: npt.ArrayLike, beta: float) -> Array:
     """Variance of the number of unfolded levels in a window of L mean spacings, for large matrices.
 
     It is L for independent levels (beta = 0), and for a random matrix it grows as a logarithm only:
@@ -208,18 +214,26 @@ def number_variance(width: npt.ArrayLike, beta: int) -> Array:
 
     Source: Dyson & Mehta (1963), J. Math. Phys. 4, 701; Mehta (2004), chapter 16. Measured by :func:`window_counts`.
 
+    For any other beta an interpolation between two limits, with x = pi beta L and Si and Ci of x:
+
+        V = (2 / (pi^2 beta)) (gamma + ln x - Ci cos x + (pi/2 - Si) sin x + d x^2 / (1 + x^2)).
+
+    Without d it is exact as beta -> 0: levels that screen each other as charges (Debye and Hueckel), of form factor
+    k / (k + pi beta). d makes it right as L -> infinity: with h = beta / 2, gamma + ln x + d = ln(2 pi L) +
+    lim (sum_(j<n) h psi'(1 + h j) - ln n), from the variance of the phase of a characteristic polynomial of the
+    circular ensemble. At beta = 1, 2 and 4 it is within 0.003, 0.002 and 0.012 of the exact values for L >= 1.
+
     Raises
     ------
     ValueError
-        If a width is negative or not finite, or beta is not 0, 1, 2 or 4.
+        If a width is negative or not finite, or beta is negative or not finite.
 
     Examples
     --------
     >>> number_variance([1, 10, 100], beta=0), number_variance([1, 10, 100], beta=1).round(2)
     (array([  1.,  10., 100.]), array([0.45, 0.91, 1.38]))
     """
-    if beta not in (0, 1, 2, 4):
-        raise ValueError(f"beta={beta!r}; allowed are 0 (Poisson), 1 (GOE), 2 (GUE) and 4 (GSE)")
+    _check_repulsion(beta)
     L = np.asarray(width, dtype=np.float64)
     if not np.all((L >= 0) & (L < np.inf)):
         raise ValueError(f"width={width!r}; finite widths >= 0 are allowed")
@@ -230,6 +244,8 @@ def number_variance(width: npt.ArrayLike, beta: int) -> Array:
         variance = 2 * _gue_number_variance(L) + si**2 - si
     elif beta == 2:
         variance = _gue_number_variance(L)
+    elif beta != 4:
+        variance = _interpolated_number_variance(L, beta)
     else:
         variance = _gue_number_variance(2 * L) / 2 + (sici(2 * np.pi * L)[0] / (2 * np.pi)) ** 2
     return variance[()]
@@ -242,10 +258,23 @@ def _gue_number_variance(L: Array) -> Array:
     return np.where(L > 0, variance, 0.0)
 
 
+def _interpolated_number_variance(L: Array, beta: float) -> Array:
+    """Between weak repulsion and wide windows; see :func:`number_variance`."""
+    h, j = beta / 2, np.arange(50)
+    end = 1 + h * len(j)  # Euler & Maclaurin's formula for what is left of the sum
+    rest = -digamma(end) + h / 2 * polygamma(1, end) - h**2 / 12 * polygamma(2, end)
+    d = h * polygamma(1, 1 + h * j).sum() + rest - np.euler_gamma
+    x = np.pi * beta * np.where(L > 0, L, 1.0)
+    si, ci = sici(x)
+    screened = np.euler_gamma + np.log(x) - ci * np.cos(x) + (np.pi / 2 - si) * np.sin(x)
+    return np.where(L > 0, 2 / (np.pi**2 * beta) * (screened + d * x**2 / (1 + x**2)), 0.0)
+
+
 def spacing_ratios(x: npt.ArrayLike) -> Array:
     """r_i = min(s_i, s_{i+1}) / max(s_i, s_{i+1}) of consecutive spacings s_i: between 0 and 1, without unfolding.
 
-    The mean over a large spectrum is :data:`MEAN_RATIO`: 0.386 for independent levels, 0.531 for a real random matrix.
+    The mean over a large spectrum is :data:`MEAN_RATIO`: 0.386 for independent levels, 0.531 for a real random matrix;
+    :func:`mean_ratio` for any repulsion.
     Source: Oganesyan & Huse (2007); Atas, Bogomolny, Giraud & Roux (2013).
 
     Raises
@@ -269,26 +298,41 @@ MEAN_RATIO = {0: 2 * math.log(2) - 1, 1: 0.5307, 2: 0.5996, 4: 0.6744}
 """Mean of the spacing ratio by beta, as in :class:`SpacingLaw`; measured by Atas et al. (2013), exact for beta = 0."""
 
 
-def ratio_pdf(r: npt.ArrayLike, beta: int) -> Array:
+def mean_ratio(beta: float) -> float:
+    """Mean of the spacing ratio under :func:`ratio_pdf`: exact for three levels, a little high for many.
+
+    In the bulk of large spectra it was measured lower by 0.02 at beta = 0.1 to 0.3, by 0.01 at 0.5 and 0.006 at 1, and
+    the same to 0.003 from 2 on. Raises ``ValueError`` if beta is negative or not finite.
+
+    Examples
+    --------
+    >>> [round(mean_ratio(beta), 3) for beta in (0, 0.5, 1, 4)]
+    [0.386, 0.485, 0.536, 0.676]
+    """
+    return float(quad(lambda r: r * ratio_pdf(r, beta), 0, 1)[0])
+
+
+def ratio_pdf(r: npt.ArrayLike, beta: float) -> Array:
     """Density of the spacing ratio on 0 .. 1: 2 (r + r^2)^beta / (Z (1 + r + r^2)^(1 + 3 beta / 2)), 0 outside.
 
-    Exact for 3 x 3 Gaussian matrices, close for large ones; 2 / (1 + r)^2 for independent levels (beta = 0), exactly.
-    Source: Atas, Bogomolny, Giraud & Roux (2013), equation 7. Raises ``ValueError`` if beta is not 0, 1, 2 or 4.
+    Z = 2 pi Gamma(1 + beta) / (3^(3 (1 + beta) / 2) Gamma(1 + beta/2)^2). Exact for 3 x 3 Gaussian matrices, close for
+    large ones; 2 / (1 + r)^2 for independent levels (beta = 0), exactly. Unlike :class:`SpacingLaw` it does not go over
+    into that as beta -> 0. Source: Atas, Bogomolny, Giraud & Roux (2013), equation 7. Raises ``ValueError`` if beta is
+    negative or not finite.
 
     Examples
     --------
     >>> ratio_pdf([0.0, 1.0], beta=1).round(3), ratio_pdf([0.0, 1.0], beta=0)
     (array([0.   , 0.866]), array([2. , 0.5]))
     """
-    norms = {1: 8 / 27, 2: 4 * np.pi / (81 * np.sqrt(3)), 4: 4 * np.pi / (729 * np.sqrt(3))}
-    if beta not in (0, *norms):
-        raise ValueError(f"beta={beta!r}; allowed are 0 (Poisson), 1 (GOE), 2 (GUE) and 4 (GSE)")
+    _check_repulsion(beta)
     r = np.asarray(r, dtype=np.float64)
     inside = np.where((r >= 0) & (r <= 1), r, 0)
     if beta == 0:
         density = 2 / (1 + inside) ** 2
     else:
-        density = 2 / norms[beta] * (inside + inside**2) ** beta / (1 + inside + inside**2) ** (1 + 1.5 * beta)
+        norm = 2 * np.pi * gamma(1 + beta) / (3 ** (1.5 * (1 + beta)) * gamma(1 + beta / 2) ** 2)
+        density = 2 / norm * (inside + inside**2) ** beta / (1 + inside + inside**2) ** (1 + 1.5 * beta)
     return np.where(inside == r, density, 0.0)[()]
 
 
@@ -365,6 +409,11 @@ def porter_thomas_cdf(x: npt.ArrayLike, beta: int = 1) -> Array:
 def _check_vectors(beta: int) -> None:
     if beta not in (1, 2):
         raise ValueError(f"beta={beta!r}; allowed are 1 (real vectors) and 2 (complex ones)")
+
+
+def _check_repulsion(beta: float) -> None:
+    if not 0 <= beta < math.inf:
+        raise ValueError(f"beta={beta!r}; a finite repulsion >= 0 is allowed: 0 (Poisson), 1 (GOE), 2 (GUE), 4 (GSE)")
 
 
 def _levels(x: npt.ArrayLike) -> Array:

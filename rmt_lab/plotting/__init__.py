@@ -7,7 +7,14 @@ pyplot figure of its own, which a notebook shows.
 
 from .comparison import plot_change, plot_cosines, plot_overlap
 from .groups import plot_ecdf, plot_pairs
-from .levels import plot_counts, plot_paths, plot_repulsion, plot_spacings
+from .levels import (
+    plot_counts,
+    plot_level_diagrams,
+    plot_paths,
+    plot_repulsion,
+    plot_spacings,
+    plot_temperature,
+)
 from .models import plot_alphas, plot_layer_grid
 from .quality import plot_quality, run_groups
 from .resolvent import plot_resolvent
@@ -62,6 +69,7 @@ __all__ = [
     "plot_heavy_tail",
     "plot_largest",
     "plot_layer_grid",
+    "plot_level_diagrams",
     "plot_overlap",
     "plot_pairs",
     "plot_paths",
@@ -74,6 +82,7 @@ __all__ = [
     "plot_spectrum",
     "plot_spike",
     "plot_tail",
+    "plot_temperature",
     "plot_training",
     "run_groups",
     "spectrum_bins",

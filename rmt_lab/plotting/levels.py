@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SMALL_SPACING = 0.25  # of the mean: what a title counts as small
 
 
-def plot_spacings(s: npt.ArrayLike, ax: Axes | None = None) -> Axes:
+def plot_spacings(s: npt.ArrayLike, ax: Axes | None = None, beta: float = 1.0) -> Axes:
     """Histogram of unfolded spacings over Wigner's surmise (real random matrix) and e^-s (independent levels).
 
     Parameters
@@ -29,6 +29,8 @@ def plot_spacings(s: npt.ArrayLike, ax: Axes | None = None) -> Axes:
         Of mean 1, as from ``laws.spacings.spacings``. Spacings are nearly independent, so that bins are Freedman &
         Diaconis'.
     ax : Axes, optional
+    beta : float, default 1
+        Repulsion of the law in red, see ``laws.spacings.SpacingLaw``.
 
     Examples
     --------
@@ -42,16 +44,17 @@ def plot_spacings(s: npt.ArrayLike, ax: Axes | None = None) -> Axes:
     edges = style.bin_edges(s[s <= high], 0.0, high, width=style.free_width)
     heights, x = style.density(s, edges, len(s)), np.linspace(0, high, 200)
     style.bars(ax, heights, edges, label=f"{len(s)} spacings")
-    ax.plot(x, SpacingLaw(1).pdf(x), color=style.NOISE, linewidth=2.5, label="Wigner's surmise")
+    name = "Wigner's surmise" if beta == 1 else f"β = {beta:.3g}"
+    ax.plot(x, SpacingLaw(beta).pdf(x), color=style.NOISE, linewidth=2.5, label=name)
     ax.plot(x, SpacingLaw(0).pdf(x), "--", color=style.GUIDE, linewidth=2.2, label="independent")
     ax.set(xlim=(0, high), ylim=(0, 1.08 * max(1.0, heights.max())))
     seen = f"{np.mean(s < SMALL_SPACING):.0%} of the spacings are below {SMALL_SPACING}"
     xlabel = "spacing / mean spacing"
-    style.finish(ax, seen, xlabel, "density", f"Histogram of spacings over Wigner's surmise and exp(-s). {seen}.")
+    style.finish(ax, seen, xlabel, "density", f"Histogram of spacings over {name} and exp(-s). {seen}.")
     return ax
 
 
-def plot_counts(counts: npt.ArrayLike, width: float, n: int, ax: Axes | None = None) -> Axes:
+def plot_counts(counts: npt.ArrayLike, width: float, n: int, ax: Axes | None = None, beta: float = 1.0) -> Axes:
     """How many levels windows hold, over the laws of independent levels and of a real random matrix.
 
     Of n independent levels a window of L mean spacings holds a binomial number, of variance L (1 - L/n). Of a random
@@ -67,6 +70,8 @@ def plot_counts(counts: npt.ArrayLike, width: float, n: int, ax: Axes | None = N
     n : int
         How many levels there are.
     ax : Axes, optional
+    beta : float, default 1
+        Repulsion of the law in red.
 
     Examples
     --------
@@ -83,11 +88,11 @@ def plot_counts(counts: npt.ArrayLike, width: float, n: int, ax: Axes | None = N
     k = np.arange(min(low, counts.min()), max(high, counts.max()) + 1)
     heights = np.bincount(counts - k[0], minlength=len(k)) / len(counts)
     style.bars(ax, heights, np.append(k, k[-1] + 1) - 0.5, label=style.count(len(counts), "window"))
-    sd = np.sqrt(number_variance(width, beta=1))
+    sd = np.sqrt(number_variance(width, beta))
     matrix = ndtr((k + 0.5 - width) / sd) - ndtr((k - 0.5 - width) / sd)
-    p = width / n
+    p, name = width / n, "random matrix" if beta == 1 else f"β = {beta:.3g}"
     independent = np.exp(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) + k * np.log(p) + (n - k) * np.log1p(-p))
-    ax.plot(k, matrix, "o-", color=style.NOISE, linewidth=2, markersize=5, label="random matrix")
+    ax.plot(k, matrix, "o-", color=style.NOISE, linewidth=2, markersize=5, label=name)
     ax.plot(k, independent, "s--", color=style.GUIDE, linewidth=1.8, markersize=4, label="independent")
     ax.set(xlim=(k[0] - 0.5, k[-1] + 0.5), ylim=(0, 1.08 * max(heights.max(), matrix.max())))
     seen = f"Windows of {width:g} hold {counts.min()} to {counts.max()} levels"
@@ -206,4 +211,93 @@ def plot_repulsion(
         plot_counts(np.concatenate(counts), width, len(matrices[0]), right)
     left.set_title(left.get_title("left"), loc="left", fontsize=style.TITLE, pad=44)
     right.set_title(right.get_title("left"), loc="left", fontsize=style.TITLE, pad=44)
+    return fig
+
+
+def plot_level_diagrams(levels: Array, width: float, ax: Axes | None = None) -> Axes:
+    """Unfolded levels of several matrices side by side, each level a short line, around a window in the middle.
+
+    Parameters
+    ----------
+    levels : array of shape (K, n)
+        Unfolded: of mean spacing 1.
+    width : float
+        Of the window, in mean spacings.
+    ax : Axes, optional
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> levels = np.arange(20.0) + np.array([[0.3], [0.5]])
+    >>> plot_level_diagrams(levels, 10, Figure().subplots()).get_title("left")
+    'The window holds 10 levels'
+    """
+    ax, levels = style.new_axes(ax), np.asarray(levels, dtype=np.float64)
+    y = levels - levels.shape[1] / 2
+    reach = max(0.7 * width, 3.0)
+    for i, column in enumerate(y):
+        near = column[np.abs(column) < reach]
+        x = np.tile([i - 0.4, i + 0.4, np.nan], len(near))
+        ax.plot(x, np.repeat(near, 3), color=style.MEASURED, linewidth=min(1.8, 30 / max(width, 15)))
+    for edge, label in ((-width / 2, f"a window of {width:g}"), (width / 2, None)):
+        ax.axhline(edge, color=style.GUIDE, linestyle="--", linewidth=1.8, zorder=3, label=label)
+    ax.set(xscale="linear", xticks=[], xlim=(-0.6, len(y) - 0.4), ylim=(-reach, reach))
+    held = (np.abs(y) < width / 2).sum(axis=1)
+    low, high = held.min(), held.max()
+    seen = f"The window holds {low}{'' if low == high else f' to {high}'} levels"
+    description = f"Levels of {len(y)} matrices around a window of {width:g} spacings. {seen}."
+    style.finish(ax, seen, "matrices, side by side", "level / mean spacing", description)
+    return ax
+
+
+def plot_temperature(
+    matrices: Array,
+    law: Any,
+    beta: float,
+    width: float = 10.0,
+    view: str = REPULSION_VIEWS[0],
+    fig: Figure | None = None,
+) -> Figure:
+    """Levels of several matrices of one repulsion, beside their spacings, or their counts in windows.
+
+    Parameters
+    ----------
+    matrices : array of shape (K, n)
+        Eigenvalues of each matrix, as from ``ensembles.laguerre_spectrum``.
+    law : object with a method ``cdf``
+        Of the density of the eigenvalues, to unfold them with.
+    beta : float
+        Repulsion, of the law in red.
+    width : float, default 10
+        Of a window, in mean spacings.
+    view : {"spacings", "counts in windows"}
+    fig : Figure, optional
+
+    Raises
+    ------
+    ValueError
+        If the view is not known.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from rmt_lab.ensembles import laguerre_spectrum
+    >>> from rmt_lab.laws import HighTemperatureMarchenkoPastur
+    >>> x = [laguerre_spectrum(200, 100, beta=0.1, rng=i).eigenvalues for i in range(5)]
+    >>> fig = plot_temperature(np.array(x), HighTemperatureMarchenkoPastur(Q=2, c=5), 0.1, fig=Figure((10, 5)))
+    >>> len(fig.axes)
+    2
+    """
+    if view not in REPULSION_VIEWS:
+        raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, REPULSION_VIEWS))}")
+    fig = fig or style.new_figure(REPULSION_SIZE, layout=None)
+    left, right = style.panels(fig, 1, 1)
+    plot_level_diagrams(len(matrices[0]) * law.cdf(np.asarray(matrices)), width, left)
+    if view == REPULSION_VIEWS[0]:
+        plot_spacings(np.concatenate([spacings(x, law) for x in matrices]), right, beta)
+    else:
+        counts = np.concatenate([window_counts(x, width, law) for x in matrices])
+        plot_counts(counts, width, len(matrices[0]), right, beta)
+    for ax in (left, right):
+        ax.set_title(ax.get_title("left"), loc="left", fontsize=style.TITLE, pad=44)
     return fig

@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum
+from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum, laguerre_spectrum
 from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
+from rmt_lab.laws import HighTemperatureMarchenkoPastur, MarchenkoPastur
+from rmt_lab.laws.spacings import SpacingLaw, spacings
 
 
 @settings(max_examples=25, deadline=None)
@@ -107,7 +109,7 @@ def test_gaussian_ensembles_against_their_matrices(beta):
     without = np.array([gaussian_ensemble_eigenvalues(n, beta, rng=rng) for _ in range(600)])
     for i in (0, 4, 8):
         assert stats.ks_2samp(matrices[:, i], without[:, i]).pvalue > 0.01
-    for beta_ in (1, 2, 4):  # E tr H^2 = sum of E|H_ij|^2 = n (n - 1) + 2 n / beta
+    for beta_ in (0.3, 1, 2, 4):  # E tr H^2 = sum of E|H_ij|^2 = n (n - 1) + 2 n / beta
         H2 = [np.sum(gaussian_ensemble_eigenvalues(n, beta_, sigma=2.0, rng=rng) ** 2) for _ in range(2000)]
         assert np.mean(H2) == pytest.approx(4 * (n * (n - 1) + 2 * n / beta_), abs=5 * np.std(H2) / 2000**0.5)
 
@@ -119,9 +121,102 @@ def test_gaussian_ensembles_against_their_matrices(beta):
         (lambda: gaussian_spectrum(5, 2.5), "M=2.5"),
         (lambda: gaussian_spectrum(5, 2, sigma=0), "sigma=0"),
         (lambda: gaussian_spectrum(5, 2, sigma=np.nan), "sigma=nan"),
-        (lambda: gaussian_ensemble_eigenvalues(5, beta=3), "beta=3"),
+        (lambda: gaussian_ensemble_eigenvalues(5, beta=0), "beta=0"),
     ],
 )
 def test_wrong_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("beta", [1, 2])
+def test_each_eigenvalue_of_the_laguerre_ensemble_has_the_law_that_matrices_give_it(beta):
+    rng, draws, N, M = np.random.default_rng(7), 2000, 9, 5
+    without = np.array([laguerre_spectrum(M, N, beta, rng=rng).eigenvalues for _ in range(draws)])
+    W = rng.normal(size=(draws, N, M)) + (1j * rng.normal(size=(draws, N, M)) if beta == 2 else 0)
+    dense = np.linalg.svd(W / beta**0.5, compute_uv=False)[:, ::-1] ** 2 / N
+    for i in range(M):
+        assert stats.ks_2samp(without[:, i], dense[:, i]).pvalue > 1e-3
+
+
+def test_the_laguerre_ensemble_of_beta_one_is_the_gaussian_matrix():
+    for N, M in ((6, 6), (40, 10)):
+        one = laguerre_spectrum(N, M, 1, sigma=2.0, rng=3).singular_values
+        np.testing.assert_allclose(one, gaussian_spectrum(N, M, 2.0, rng=3).singular_values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 1, 2.5, 4])
+def test_two_levels_have_the_joint_density_of_the_docstring(beta):
+    """The smaller over the larger of two levels has a density in proportion to (1-r)^beta r^q / (1+r)^(2q+2+beta).
+
+    q is the exponent of the weight; the scale integrates out.
+    """
+    N, M, rng = 5, 2, np.random.default_rng(8)
+    q = beta * (N - M + 1) / 2 - 1
+    levels = np.array([laguerre_spectrum(N, M, beta, rng=rng).eigenvalues for _ in range(1500)])
+    power = 2 * q + 2 + beta
+    grid = np.linspace(0, 1, 4001) ** 2
+    middle = (grid[1:] + grid[:-1]) / 2
+    mass = middle**q * (1 - middle) ** beta / (1 + middle) ** power * np.diff(grid)
+    cdf = np.append(0, np.cumsum(mass)) / mass.sum()
+    assert stats.kstest(levels[:, 0] / levels[:, 1], lambda r: np.interp(r, grid, cdf)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 1, 3, 4])
+def test_moments_of_the_laguerre_ensemble_are_exact_at_finite_size(beta):
+    """E tr X / M = 1 and E tr X^2 / M = 1 + (M - 1)/N + 2/(beta N), by hand from the chi variables."""
+    N, M, rng, sigma = 30, 12, np.random.default_rng(9), 1.5
+    x = np.array([laguerre_spectrum(N, M, beta, sigma, rng).eigenvalues for _ in range(1000)]) / sigma**2
+    for power, expected in ((1, 1), (2, 1 + (M - 1) / N + 2 / (beta * N))):
+        each = (x**power).mean(axis=1)
+        assert abs(each.mean() - expected) < 4.5 * each.std() / len(each) ** 0.5
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 1, 2, 4])
+def test_edges_of_the_laguerre_ensemble(beta):
+    """Both extreme levels come to the edges of Marchenko-Pastur at every beta, and from the outside for a small one."""
+    law, rng = MarchenkoPastur(2.0), np.random.default_rng(10)
+
+    def outside(M):
+        x = np.array([laguerre_spectrum(2 * M, M, beta, rng=rng).eigenvalues[[0, -1]] for _ in range(20)])
+        return (x.mean(axis=0) - law.support()) * (-1, 1)
+
+    small, large = np.abs(outside(50)), np.abs(outside(400))
+    assert np.all(large < [0.06, 0.6 if beta < 0.5 else 0.12])
+    if beta < 0.5:
+        assert np.all(large < small)
+
+
+def test_independent_levels_are_the_limit_of_weak_repulsion():
+    """Of a hot spectrum the spacings come to e^-s; those of beta = 1 do not."""
+    M, rng, c = 2000, np.random.default_rng(11), 1.0
+    hot = laguerre_spectrum(2 * M, M, 2 * c / M, rng=rng).eigenvalues
+    s = spacings(hot, HighTemperatureMarchenkoPastur(2.0, c))
+    assert stats.kstest(s, SpacingLaw(0).cdf).pvalue > 1e-3
+    cold = spacings(laguerre_spectrum(2 * M, M, 1, rng=rng).eigenvalues, MarchenkoPastur(2.0))
+    assert stats.kstest(cold, SpacingLaw(0).cdf).pvalue < 1e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    N=st.integers(1, 40),
+    M=st.integers(1, 40),
+    log_beta=st.floats(-3, 2),
+    log_sigma=st.floats(-3, 3),
+    seed=st.integers(0, 99),
+)
+def test_the_laguerre_ensemble_scales_and_takes_either_side_first(N, M, log_beta, log_sigma, seed):
+    beta = 10**log_beta
+    one, scaled = laguerre_spectrum(N, M, beta, rng=seed), laguerre_spectrum(M, N, beta, 10**log_sigma, seed)
+    assert one.eigenvalues.shape == (min(N, M),)
+    np.testing.assert_allclose(scaled.singular_values, 10**log_sigma * one.singular_values)
+    assert np.all(np.isfinite(one.eigenvalues))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [((0, 3, 1), "N=0"), ((4, 3, 0), "beta=0"), ((4, 3, np.inf), "beta=inf"), ((4, 3, 1, 0), "sigma")],
+)
+def test_laguerre_errors_name_the_argument(arguments, named):
+    with pytest.raises(ValueError, match=named):
+        laguerre_spectrum(*arguments)

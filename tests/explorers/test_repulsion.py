@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from rmt_lab.explorers import RepulsionExplorer
 from rmt_lab.explorers.repulsion import RepulsionModel
-from rmt_lab.laws import Semicircle
+from rmt_lab.laws import HighTemperatureMarchenkoPastur, Semicircle
 from rmt_lab.laws.spacings import SpacingLaw, number_variance, spacings, window_counts
 from rmt_lab.plotting import style
 
@@ -84,3 +84,39 @@ def test_the_sentence_speaks_of_what_the_picture_shows():
     held = f"hold {result.counts.min()} to {result.counts.max()} levels"
     assert held in shown.sentence
     assert held in shown.figure().axes[1].get_title("left")
+
+
+def at_rest(**values):
+    return RepulsionModel(**{"draws": 20, "width": 4, **values})
+
+
+def test_weaker_repulsion_lets_more_levels_come_close():
+    small = [np.mean(at_rest(beta=beta).result.spacings < 0.25) for beta in (0.1, 0.5, 2.0, 4.0)]
+    expected = [SpacingLaw(beta).cdf(0.25) for beta in (0.1, 0.5, 2.0, 4.0)]
+    assert small == pytest.approx(expected, abs=0.02)
+    assert np.all(np.diff(small) < 0)
+
+
+def test_counts_at_rest_have_the_variance_of_their_temperature():
+    for beta in (0.1, 0.5, 4.0):
+        model = at_rest(beta=beta)
+        assert variance(model) == pytest.approx(number_variance(4, beta), rel=0.25)
+        assert variance(model) < 0.9 * 4 * (1 - 4 / 100)
+
+
+def test_at_rest_time_is_idle_and_the_picture_and_sentence_follow_beta():
+    model = at_rest(beta=0.3, seed=3)
+    assert list(model.idle()) == ["time"]
+    assert list(RepulsionModel().idle()) == []
+    assert model.result.paths is None
+    assert np.array_equal(model.result.spacings, at_rest(beta=0.3, seed=3, time=100.0).result.spacings)
+    left, right = model.draw(Figure(figsize=RepulsionModel.figsize)).axes
+    held = np.sum(np.abs(100 * HighTemperatureMarchenkoPastur(2, 15).cdf(model.result.matrices) - 50) < 2, axis=1)
+    assert left.get_title("left") == f"The window holds {held.min()} to {held.max()} levels"
+    (law,) = [line for line in right.lines if line.get_color() == style.NOISE]
+    np.testing.assert_allclose(law.get_ydata(), SpacingLaw(0.3).pdf(law.get_xdata()))
+    assert law.get_label() == "β = 0.3"
+    said = model.sentence()
+    assert said.startswith("β = 0.3, at rest; in parentheses the law of independent levels, then that of this β.")
+    assert f"a quarter of the mean (22.1%, {SpacingLaw(0.3).cdf(0.25):.1%})" in said
+    assert f"({4 * (1 - 4 / 100):.2g}, {number_variance(4, 0.3):.2g})" in said

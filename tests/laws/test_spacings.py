@@ -6,18 +6,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.integrate import quad
-from scipy.special import sici
+from scipy.special import gamma, sici
 
-from rmt_lab.ensembles import ar1, gaussian_ensemble_eigenvalues, gaussian_spectrum, goe, gue, orthogonal
-from rmt_lab.laws import MarchenkoPastur, Semicircle
+from rmt_lab.ensembles import (
+    ar1,
+    gaussian_ensemble_eigenvalues,
+    gaussian_spectrum,
+    goe,
+    gue,
+    laguerre_spectrum,
+    orthogonal,
+)
+from rmt_lab.laws import HighTemperatureMarchenkoPastur, MarchenkoPastur, Semicircle
 from rmt_lab.laws import spacings as ls
 from rmt_lab.spectrum import Spectrum
 
 BETAS = [0, 1, 2, 4]
+TEMPERATURES = [0, 0.1, 0.5, 1, 1.7, 2, 4]
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("beta", TEMPERATURES)
 def test_the_spacing_law_has_total_and_mean_one(beta):
     law = ls.SpacingLaw(beta)
     low, high = law.support()
@@ -29,7 +38,7 @@ def test_the_spacing_law_has_total_and_mean_one(beta):
     np.testing.assert_allclose(law.cdf(law.ppf(law.cdf(s))), law.cdf(s), atol=1e-12)
     np.testing.assert_array_equal([law.pdf(-1.0), law.cdf(-1.0)], 0)
     assert stats.kstest(law.rvs(1000, rng=0), law.cdf).pvalue > 1e-3
-    tiny = 1e-3
+    tiny = 1e-7
     assert law.pdf(2 * tiny) / law.pdf(tiny) == pytest.approx(2**beta, rel=0.01)  # repulsion
 
 
@@ -72,6 +81,72 @@ def test_independent_levels_are_poisson():
     for s in (ls.spacings(x, stats.norm()), ls.spacings(x)):
         assert stats.kstest(s, ls.SpacingLaw(0).cdf).pvalue > 1e-3
         assert stats.kstest(s, ls.SpacingLaw(1).cdf).statistic > 0.1
+
+
+@pytest.fixture(scope="module")
+def bulks():
+    """The middle of beta-Hermite spectra, by beta."""
+    rng = np.random.default_rng(4)
+    return {b: [gaussian_ensemble_eigenvalues(1200, b, rng=rng) for _ in range(8)] for b in (0.1, 0.3, 0.6, 1, 2, 4)}
+
+
+def test_spacings_of_any_repulsion_are_nearest_to_their_own_law(bulks):
+    found = {beta: np.concatenate([ls.spacings(x) for x in spectra]) for beta, spectra in bulks.items()}
+    for beta, s in found.items():
+        distances = {b: stats.kstest(s, ls.SpacingLaw(b).cdf).statistic for b in (0, *bulks)}
+        assert distances[beta] < 0.01 + 0.9 / len(s) ** 0.5  # what the docstring says, and chance
+        assert min(distances, key=distances.get) == beta
+
+
+def test_wigners_surmise_is_not_the_law_of_weak_repulsion(bulks):
+    s = np.concatenate([ls.spacings(x) for x in bulks[0.1]])
+    wigner = stats.gengamma(a=1.1 / 2, c=2, scale=gamma(0.55) / gamma(1.05))  # a s^0.1 exp(-b s^2) of mean 1
+    assert wigner.mean() == pytest.approx(1)
+    assert stats.kstest(s, wigner.cdf).statistic > 3 * stats.kstest(s, ls.SpacingLaw(0.1).cdf).statistic
+
+
+def test_mean_ratios_of_any_repulsion(bulks):
+    """Those of three levels lie above those of many, by what the docstring says."""
+    means = []
+    for beta, spectra in bulks.items():
+        r = np.concatenate([ls.spacing_ratios(x[150:-150]) for x in spectra])
+        error = 3.5 * r.std() / len(r) ** 0.5
+        assert -error - 0.003 < ls.mean_ratio(beta) - r.mean() < 0.02 + error
+        means.append(r.mean())
+    assert np.all(np.diff(means) > 0.01)
+
+
+@pytest.mark.parametrize(("Q", "beta"), [(2, 0.1), (3, 0.5), (2, 1.5), (2, 4)])
+def test_laguerre_spacings_unfolded_by_their_law(Q, beta):
+    M, rng = 300, np.random.default_rng(5)
+    law = HighTemperatureMarchenkoPastur(Q, beta * M / 2)
+    s = np.concatenate(
+        [ls.spacings(laguerre_spectrum(Q * M, M, beta, rng=rng).eigenvalues[30:-30], law) for _ in range(10)]
+    )
+    assert stats.kstest(s, ls.SpacingLaw(beta).cdf).statistic < 0.01 + 1.2 / len(s) ** 0.5
+
+
+@pytest.mark.parametrize(("beta", "error"), [(1, 0.003), (2, 0.002), (4, 0.012)])
+def test_the_interpolated_number_variance_is_close_to_the_exact_one(beta, error):
+    L = np.linspace(1, 60, 500)
+    near = np.nextafter(beta, 9)  # not one of the exact ones
+    assert np.abs(ls.number_variance(L, near) - ls.number_variance(L, beta)).max() < error
+    assert ls.number_variance(1e5, near) == pytest.approx(ls.number_variance(1e5, beta), abs=1e-4)
+
+
+def test_the_number_variance_of_weak_repulsion_is_that_of_independent_levels():
+    L = np.array([0.0, 0.5, 4.0, 30.0])
+    np.testing.assert_allclose(ls.number_variance(L, 1e-5), L, rtol=0.01)
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5])
+def test_counts_of_weakly_repelled_levels_have_that_variance(beta):
+    M, rng, L = 300, np.random.default_rng(6), 6
+    law = HighTemperatureMarchenkoPastur(2.0, beta * M / 2)
+    spectra = [laguerre_spectrum(2 * M, M, beta, rng=rng).eigenvalues for _ in range(60)]
+    each = np.array([np.mean((ls.window_counts(x, L, law) - L) ** 2) for x in spectra])
+    assert abs(each.mean() - ls.number_variance(L, beta)) < 4 * each.std() / len(each) ** 0.5
+    assert abs(each.mean() - L * (1 - L / M)) > 6 * each.std() / len(each) ** 0.5
 
 
 def cluster(r, beta):
@@ -170,7 +245,8 @@ def test_ratios_do_not_depend_on_unit_origin_or_order(n, shift, scale, seed):
 
 @pytest.mark.parametrize("beta", BETAS)
 def test_the_ratio_density_integrates_to_one_and_to_the_mean(beta):
-    assert quad(ls.ratio_pdf, 0, 1, args=(beta,))[0] == pytest.approx(1)
+    for b in (beta, beta + 0.3):
+        assert quad(ls.ratio_pdf, 0, 1, args=(b,))[0] == pytest.approx(1)
     mean = quad(lambda r: r * ls.ratio_pdf(r, beta), 0, 1)[0]
     assert mean == pytest.approx(ls.MEAN_RATIO[beta], rel=0.011)  # the surmise; exact for beta = 0
     np.testing.assert_array_equal(ls.ratio_pdf([-0.5, 1.5], beta), 0)
@@ -235,8 +311,10 @@ def test_porter_thomas_is_chi_square_of_mean_one(beta):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ls.SpacingLaw(3), "beta=3"),
-        (lambda: ls.ratio_pdf(0.5, beta=3), "beta=3"),
+        (lambda: ls.SpacingLaw(-1), "beta=-1"),
+        (lambda: ls.SpacingLaw(np.nan), "beta=nan"),
+        (lambda: ls.mean_ratio(-0.5), "beta=-0.5"),
+        (lambda: ls.ratio_pdf(0.5, beta=-3), "beta=-3"),
         (lambda: ls.porter_thomas_pdf(0.5, beta=4), "beta=4"),
         (lambda: ls.porter_thomas_cdf(0.5, beta=0), "beta=0"),
         (lambda: ls.unfold([1.0, 2.0]), "shape"),
@@ -246,7 +324,7 @@ def test_porter_thomas_is_chi_square_of_mean_one(beta):
         (lambda: ls.window_counts([5.0, 6.0, 7.0], 3, stats.norm()), "width=3; of 3 levels .* 0 < width <= 2.4"),
         (lambda: ls.window_counts([5.0, 6.0, 7.0], 0, stats.norm()), "width=0"),
         (lambda: ls.window_counts([5.0, 6.0], 1, stats.norm()), "shape"),
-        (lambda: ls.number_variance(1.0, beta=3), "beta=3"),
+        (lambda: ls.number_variance(1.0, beta=np.inf), "beta=inf"),
         (lambda: ls.number_variance([1.0, -1.0], beta=1), "width=.*-1"),
         (lambda: ls.number_variance(np.inf, beta=0), "width=inf"),
         (lambda: ls.spacing_ratios([0.0, 0.0, 0.0, 1.0]), "3 or more equal"),

@@ -5,10 +5,19 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from rmt_lab.ensembles import dyson, gaussian_ensemble_eigenvalues
-from rmt_lab.laws import Semicircle
-from rmt_lab.laws.spacings import number_variance, spacings, window_counts
-from rmt_lab.plotting import alt_text, plot_counts, plot_paths, plot_repulsion, plot_spacings, style
+from rmt_lab.ensembles import dyson, gaussian_ensemble_eigenvalues, laguerre_spectrum
+from rmt_lab.laws import HighTemperatureMarchenkoPastur, Semicircle
+from rmt_lab.laws.spacings import SpacingLaw, number_variance, spacings, window_counts
+from rmt_lab.plotting import (
+    alt_text,
+    plot_counts,
+    plot_level_diagrams,
+    plot_paths,
+    plot_repulsion,
+    plot_spacings,
+    plot_temperature,
+    style,
+)
 
 
 @pytest.fixture
@@ -87,3 +96,34 @@ def test_the_figure_shows_either_view():
         assert "Paths of levels" in alt_text(fig)
     with pytest.raises(ValueError, match="view='paths'; allowed are 'spacings', 'counts in windows'"):
         plot_repulsion(times, paths, 1.0, paths[-1:], law, view="paths", fig=Figure())
+
+
+def test_levels_side_by_side_are_where_they_are(ax):
+    levels = np.array([np.arange(30) + 0.5, np.arange(30) * 1.1])
+    plot_level_diagrams(levels, 10, ax)
+    y = levels - 15
+    drawn = [line for line in ax.lines if line.get_color() == style.MEASURED]
+    for i, line in enumerate(drawn):
+        x, heights = np.asarray(line.get_data())
+        np.testing.assert_allclose(heights[::3], y[i][np.abs(y[i]) < 7])
+        assert np.nanmin(x) == pytest.approx(i - 0.4)
+        assert np.nanmax(x) == pytest.approx(i + 0.4)
+    held = np.sum(np.abs(y) < 5, axis=1)
+    assert ax.get_title("left") == f"The window holds {held.min()} to {held.max()} levels"
+
+
+def test_the_red_law_is_that_of_the_temperature():
+    law = HighTemperatureMarchenkoPastur(2, 10)
+    matrices = np.array([laguerre_spectrum(80, 40, 0.5, rng=i).eigenvalues for i in range(6)])
+    for view, label in (("spacings", "spacing / mean spacing"), ("counts in windows", "levels in a window")):
+        fig = plot_temperature(matrices, law, 0.5, 5, view, Figure())
+        assert fig.axes[1].get_xlabel() == label
+        (red,) = [line for line in fig.axes[1].lines if line.get_color() == style.NOISE]
+        assert red.get_label() == "β = 0.5"
+        if view == "spacings":
+            np.testing.assert_allclose(red.get_ydata(), SpacingLaw(0.5).pdf(red.get_xdata()))
+        else:
+            k, p = red.get_data()
+            assert np.sum(p * (k - 5) ** 2) == pytest.approx(number_variance(5, 0.5) + 1 / 12, rel=0.02)  # and rounding
+    with pytest.raises(ValueError, match="view='paths'"):
+        plot_temperature(matrices, law, 0.5, view="paths", fig=Figure())
