@@ -71,18 +71,20 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def learnt(runs: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
-    """Settings of digits with the training error of every seed at most 0.1 above the share of wrong labels."""
+def fitted(runs: pd.DataFrame, factors: list[str], most: float) -> pd.Series:
+    """Which runs of digits have a setting with the training error of every seed at most so far above the wrong labels."""
     above = runs["train_error"] - runs["noise"]
-    return runs[above.groupby([runs[f] for f in factors]).transform("max") <= 0.1]
+    return above.groupby([runs[f] for f in factors]).transform("max") <= most
 
 
-def ranking(
-    found: Collection, outcome: str, runs: pd.DataFrame | None = None, **draws: Any
-) -> tuple[str, pd.DataFrame]:
+def some_of(runs: pd.DataFrame, which: pd.Series, measures: list[str]) -> pd.DataFrame:
+    """Measures of these runs only. The others stay in the table, so that it keeps its stars."""
+    return runs.assign(**{m: runs[m].where(which) for m in measures})
+
+
+def ranking(found: Collection, outcome: str, **draws: Any) -> tuple[str, pd.DataFrame]:
     """Each measure against an outcome: over all runs, one factor at a time, the worst factor, seeds alone."""
-    runs = found.table if runs is None else runs
-    ranked = rank_measures(runs, measures_of(found), outcome, factors_of(found), rng=0, **draws)
+    ranked = rank_measures(found.table, measures_of(found), outcome, factors_of(found), rng=0, **draws)
     rows = []
     for measure, r in ranked.iterrows():
         parts = [cell(r[k], r[f"{k}_low"], r[f"{k}_high"]) for k in ("overall", "granulated", "worst", "seeds")]
@@ -101,6 +103,21 @@ def ranking(
         "sign error",
     ]
     return table(head, rows), ranked
+
+
+def thresholds(found: Collection, outcome: str, **draws: Any) -> str:
+    """alpha and the training loss among settings that fitted their data, by how well they must have."""
+    rows = []
+    for most in (0.05, 0.1, 0.15, 0.2, 0.3, 1.0):
+        which = fitted(found.table, factors_of(found), most)
+        row = [f"{most:g}" if most < 1 else "any", str(int(which.sum()))]
+        for m in ("alpha", "train_loss"):
+            r = rank_runs(some_of(found.table, which, [m]), m, outcome, factors_of(found), rng=0, **draws)
+            row += [cell(c.value, c.low, c.high) for c in (r.overall, r.granulated)]
+        rows.append(row)
+    head = ["training error above the wrong labels, at most", "runs"]
+    head += [f"{m}: {what}" for m in ("alpha", "training loss") for what in ("all these runs", "one factor at a time")]
+    return table(head, rows)
 
 
 def by_factor(found: Collection, outcome: str, **draws: Any) -> str:
@@ -126,23 +143,27 @@ def spread(found: Collection) -> str:
     return table(head, rows)
 
 
-def beyond(found: Collection, outcome: str, **draws: Any) -> tuple[str, dict[str, Coefficient]]:
-    """What a measure adds to the training loss and the norm."""
-    coefficients = {
-        m: partial_rank(found.table, m, outcome, GIVEN, factors=factors_of(found), rng=0, **draws)
-        for m in measures_of(found)
-        if m not in GIVEN
-    }
-    plain = {
-        m: partial_rank(found.table.assign(_one=1.0), m, outcome, ["_one"], factors=factors_of(found), rng=0, **draws)
-        for m in coefficients
-    }
-    rows = [
-        [MEASURES[m], cell(plain[m].value, plain[m].low, plain[m].high), cell(c.value, c.low, c.high), f"{c.p:.3f}"]
-        for m, c in coefficients.items()
-    ]
-    head = ["measure", "rank correlation", "given training loss and norm", "p"]
-    return table(head, rows), coefficients
+def beyond(found: Collection, outcome: str, **draws: Any) -> str:
+    """What a measure adds to the training loss and to the norm, by Spearman's partial correlation."""
+    rows = []
+    for m in measures_of(found):
+        row = [MEASURES[m]]
+        for given in (["_one"], ["train_loss"], ["log_norm"], GIVEN):
+            if m in given:
+                row.append("")
+                continue
+            c = partial_rank(found.table.assign(_one=1.0), m, outcome, given, factors=factors_of(found), rng=0, **draws)
+            row.append(cell(c.value, c.low, c.high) + f", p = {c.p:.3f}" * (given != ["_one"]))
+        rows.append(row)
+    head = ["measure", "nothing given", "given the training loss", "given the norm", "given both"]
+    return table(head, rows)
+
+
+def alike(found: Collection) -> str:
+    """Spearman's correlation of alpha with other measures, over all runs: what can hardly be told from alpha."""
+    ranks = found.table[measures_of(found)].rank()
+    rows = [[MEASURES[m], f"{ranks['alpha'].corr(ranks[m]):.2f}"] for m in measures_of(found) if m != "alpha"]
+    return table(["measure", "rank correlation with alpha"], rows)
 
 
 def layers(found: Collection) -> pd.DataFrame:
@@ -163,11 +184,10 @@ def by_layer(found: Collection, outcome: str, **draws: Any) -> str:
     factors = factors_of(found)
     rows = []
     for layer, part in long.groupby("layer", sort=False):
-        runs = found.table.merge(part, on="run")
-        varying = [f for f in factors if runs[f].nunique() > 1]
-        row = [str(layer).replace("transformer.h.", "block ").replace(".", " "), str(len(runs))]
+        runs = found.table.merge(part, on="run", how="left")  # NaN where there is no such layer: stars stay whole
+        row = [str(layer).replace("transformer.h.", "block ").replace(".", " "), str(len(part))]
         for which in ("raw", "fixed"):
-            r = rank_runs(runs, which, outcome, varying, rng=0, **draws)
+            r = rank_runs(runs, which, outcome, factors, rng=0, **draws)
             row += [cell(c.value, c.low, c.high) for c in (r.overall, r.granulated)]
         rows.append(row)
     head = [
@@ -182,7 +202,7 @@ def by_layer(found: Collection, outcome: str, **draws: Any) -> str:
 
 
 def effects(found: Collection) -> str:
-    """What a factor does, from its first level to its last: the mean change over groups, seeds averaged."""
+    """What a factor does, from its first level to its last: the median change over groups, medians of seeds."""
     names = [m for m in (*ALPHAS[:3], "train_loss") if m in found.table] + list(OUTCOMES[found.name])
     apart = seed_spread(found.table, names, factors_of(found))["difference_95"]
     rows = []
@@ -191,8 +211,8 @@ def effects(found: Collection) -> str:
         for factor in factors_of(found):
             others = [f for f in factors_of(found) if f != factor]
             levels = found.record["factors"][factor]
-            means = found.table.groupby([*others, factor])[m].mean().unstack(factor)
-            change = float((means[levels[-1]] - means[levels[0]]).mean())
+            middle = found.table.groupby([*others, factor])[m].median().unstack(factor)
+            change = float((middle[levels[-1]] - middle[levels[0]]).median())
             row.append(f"**{change:+.2g}**" if abs(change) > apart[m] else f"{change:+.2g}")
         rows.append(row)
     ends = [f"{f}: {found.record['factors'][f][0]} to {found.record['factors'][f][-1]}" for f in factors_of(found)]
@@ -224,14 +244,14 @@ def tables(**draws: Any) -> str:
                 by_factor(found, outcome, **draws),
             ]
             parts += [
-                "What a measure adds (Spearman's partial correlation over all runs):",
+                "What a measure adds to what is free (Spearman's partial correlation over all runs):",
                 beyond(found, outcome, **draws)[0],
             ]
         outcome = next(iter(outcomes))
         if name == "digits":
-            some = learnt(found.table, factors_of(found))
-            head = f"### digits: the {len(some)} runs of settings that fitted their data, and the {outcomes[outcome]}"
-            parts += [head, ranking(found, outcome, some, **draws)[0]]
+            head = f"### digits: settings that fitted their data, against the {outcomes[outcome]}"
+            parts += [head, thresholds(found, outcome, **draws)]
+        parts += [f"### {name}: what goes with alpha", alike(found)]
         parts += [f"### {name}: layer by layer, against the {outcomes[outcome]}", by_layer(found, outcome, **draws)]
         parts += [f"### {name}: two seeds of one setting", spread(found)]
         parts += [

@@ -26,6 +26,8 @@ import math
 import platform
 import sys
 import time
+import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -360,9 +362,10 @@ def fits(shape: tuple[int, ...]) -> bool:
 
 def recipe(name: str) -> str:
     """What the runs depend on beside their own setting: files of another recipe are made again."""
-    text = Path(__file__).read_text(encoding="utf-8")
-    code = text[text.index("# digits\n") : text.index("# both\n")]
-    return hashlib.sha256(f"{code}{FACTORS[name]}{IMAGES}{OPTIMISERS}{MODEL}{LOOKS}{WINDOW}".encode()).hexdigest()[:16]
+    script = Path(__file__).read_text(encoding="utf-8")
+    code = script[script.index("def curve(") : script.index("# both\n")]
+    sizes = f"{HELD_OUT}{IMAGES}{OPTIMISERS}{MODEL}{CONTEXT}{WINDOWS}{LOOKS}{WINDOW}"
+    return hashlib.sha256(f"{code}{FACTORS[name]}{sizes}".encode()).hexdigest()[:16]
 
 
 def train_to(name: str, run: str, setting: Setting, out: Path) -> None:
@@ -374,7 +377,7 @@ def finished(name: str, run: str, out: Path) -> tuple[dict[str, Any], dict[str, 
     """A run's record and arrays, if its file is whole and of this recipe."""
     try:
         record, arrays = read_record((out / f"{run}.npz").read_bytes(), FORMAT)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):  # half a file, or a damaged one
         return None
     return (record, arrays) if record["recipe"] == recipe(name) else None
 

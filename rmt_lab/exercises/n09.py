@@ -192,6 +192,7 @@ _BY_N = _with_error(lambda a, b: np.std(a, ddof=1) / len(a) + np.std(b, ddof=1) 
         lambda a, b: _difference(a, b)[0],
         lambda a, b: _difference(a, b) * [1, 2],
         lambda a, b: (np.median(a) - np.median(b), _difference(a, b)[1]),
+        lambda a, b: np.abs(_difference(a, b)),
     ],
     right=[
         _difference,
@@ -211,6 +212,7 @@ def difference(answer: Any) -> str | None:
     inputs = [
         (np.array([2.0, 3.0, 4.0]), np.array([1.0, 5.0])),
         (rng.normal(4, 1, size=6), rng.normal(3, 2, size=9)),
+        (np.array([1.0, 2.0, 1.5]), np.array([4.0, 5.0, 4.2, 6.0])),
     ]
     mistakes = {
         "that variance divides by n; with few runs divide by n - 1 (ddof=1)": _OF_N,
@@ -311,7 +313,7 @@ question(
         "a counterexample: nearly equal alphas do not mean nearly equal losses on new text",
         "it does not show that data never move alpha: one architecture, one size, one pair",
         "38 layers of one model are not 38 trials",
-        "another exponent, that of the population, differs between the two",
+        "many trainings say the same: where only the data vary, alpha moves less than between two seeds",
     ],
 )
 

@@ -37,6 +37,7 @@ _OUTCOMES = ("test_error", "test_loss", "gap_error", "gap_loss")
 OUTCOMES = {quantity(column).name: column for column in _OUTCOMES}
 MEASURES = {q.name: column for column, q in QUANTITIES.items() if column not in _OUTCOMES}
 MOST_GROUPS = 999
+AGREE = "The signs agree."
 _BOOTSTRAPS = 200  # enough for a picture, and quick
 
 _collection = lru_cache(maxsize=2)(trainings.collection)
@@ -55,7 +56,7 @@ class QualityModel(Model):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "the published comparison": {},
         "one factor at a time": {"mark": "rate", "fixed": f"{ALL_BUT}rate"},
-        "Simpson's paradox": {"measure": quantity("alpha_last").name, "fixed": f"{ALL_BUT}data"},
+        "Simpson's paradox": {"fixed": f"{ALL_BUT}data"},
         "seeds only": {"fixed": f"{ALL_BUT}{THE_SEED}"},
     }
     swept = "group"
@@ -117,7 +118,10 @@ class QualityModel(Model):
         r: Ranking = self.result
         said = [f"{style.sentence('', self.measure)} against {self.outcome}, {r.runs} runs of {self.collection}:"]
         said += [f"{_told(r.overall)} over all runs,", f"{_told(r.granulated)} where one factor varies at a time."]
-        said += [_compared(r), self._of_groups(r), self._of_seeds(), self._of_the_mark()]
+        groups, compared = self._of_groups(r), _compared(r)
+        if compared == AGREE and "Simpson's" in groups:  # the mean over factors agrees, this factor does not
+            compared = ""
+        said += [compared, groups, self._of_seeds(), self._of_the_mark()]
         return " ".join(part for part in said if part)
 
     def _of_groups(self, r: Ranking) -> str:
@@ -150,16 +154,16 @@ class QualityModel(Model):
         return f"Two seeds of one setting differ by up to {' and '.join(apart)} (95 % of pairs)." if apart else ""
 
     def _of_the_mark(self) -> str:
-        """What the marked factor does: medians of its first and last level."""
-        table = _collection(self.collection).table
-        levels = sorted(table[self.mark].unique())
-        ends = [table[table[self.mark] == level] for level in (levels[0], levels[-1])]
-        moved = [
-            f"{quantity(c).name} from {_amount(ends[0][c].median(), c)} to {_amount(ends[1][c].median(), c)}"
-            for c in (MEASURES[self.measure], OUTCOMES[self.outcome])
-        ]
-        first, last = (level_name(self.mark, level) for level in (levels[0], levels[-1]))
-        return f"From {first} to {last} the medians go: {'; '.join(moved)}."
+        """What the marked factor does where it alone varies: the median group's change from first to last level."""
+        table, mark = _collection(self.collection).table, self.mark
+        columns = [c for c in (MEASURES[self.measure], OUTCOMES[self.outcome]) if c != mark]
+        others = [f for f in self.factors() if f != mark]
+        levels = sorted(table[mark].unique())
+        middle: Any = table.groupby([*others, mark])[columns].median().unstack(mark)
+        change = (middle.xs(levels[-1], axis=1, level=mark) - middle.xs(levels[0], axis=1, level=mark)).median()
+        moved = [f"{quantity(c).name} by {_signed(change[c], c)}" for c in columns]
+        first, last = (level_name(mark, level) for level in (levels[0], levels[-1]))
+        return f"From {first} to {last} alone, the median group moves {' and '.join(moved)}."
 
     def code(self) -> str:
         """From the collection to the picture."""
@@ -190,7 +194,7 @@ def _compared(r: Ranking) -> str:
     if r.overall.holds_zero or r.granulated.holds_zero:
         which = "first" if r.overall.holds_zero else "second"
         return f"The {which} interval holds 0: nothing can be said of that sign."
-    return "The signs agree."
+    return AGREE
 
 
 def _alone(c: Coefficient, r: Ranking) -> str:
@@ -214,6 +218,10 @@ def _amount(value: float, column: str, apart: bool = False) -> str:
     unit = q.axis.rpartition(", ")[2].removeprefix("percentage ")
     unit = {"%": " points" if apart else " %", "points": " points", "nats": " nats"}.get(unit, "")
     return f"{q.scale * value:.3g}{unit}"
+
+
+def _signed(value: float, column: str) -> str:
+    return f"{'+' if value > 0 else ''}{_amount(value, column)}"
 
 
 def _from_to(values: Any, column: str) -> str:

@@ -45,19 +45,22 @@ class Collection:
     name: str
     record: dict[str, Any]
 
-    @cached_property
+    @property
     def steps_table(self) -> pd.DataFrame:
         """A row for every step at which a run was recorded; a tenth of the settings was recorded at five steps."""
+        return self._steps.copy()  # the reader's own
+
+    @cached_property
+    def _steps(self) -> pd.DataFrame:
         import pandas as pd
 
         packed = (shipped_folder("collections") / f"{self.name}.csv.gz").read_bytes()
         text = gzip.decompress(packed)
         if hashlib.sha256(text).hexdigest() != self.record["table_sha256"]:
             raise ValueError(f"collection {self.name!r}: the checksum of its table is another than the record's")
-        # a column of whole shares stays one of shares, and "NA" is no level of a factor
         return pd.read_csv(io.BytesIO(text))
 
-    @cached_property
+    @property
     def table(self) -> pd.DataFrame:
         """A row for every run, at its end.
 
@@ -75,7 +78,7 @@ class Collection:
             ``log_norm``, ``log_spectral_norm``, ``stable_rank``, ``share_beyond_noise`` (``num_spikes / num_evals``),
             ``num_fingers``, and ``verdict_*``, the shares of layers with each verdict
         """
-        table = self.steps_table
+        table = self._steps
         return table[table["last"]].drop(columns=["last", "step"]).reset_index(drop=True)
 
     @property
@@ -98,7 +101,7 @@ class Collection:
         >>> sum(layer.spectrum.M >= CARRIES_A_TAIL for layer in model)
         2
         """
-        rows = self._rows.get(run)
+        rows = self._rows.get(run) if isinstance(run, str) else None
         if rows is None:
             raise ValueError(f"run={run!r}; {self.name} has {len(self._rows)} runs, one is {next(iter(self._rows))!r}")
         step = max(rows) if step is None else step
@@ -130,7 +133,7 @@ class Collection:
         start = 0
         sizes = [sum(M for _, _, M in layers) for layers in self.record["layers"]]
         kinds = dict(zip(self.table["run"], self.record["which_layers"], strict=True))
-        for run, step in zip(self.steps_table["run"], self.steps_table["step"], strict=True):
+        for run, step in zip(self._steps["run"], self._steps["step"], strict=True):
             found.setdefault(run, {})[int(step)] = (start, kinds[run])
             start += sizes[kinds[run]]
         return found
@@ -144,7 +147,6 @@ class Collection:
         return html_table(f"Collection: {self.name}", facts)
 
 
-@lru_cache(maxsize=4)
 def collection(name: str) -> Collection:
     """A collection of trainings: its table now, its spectra when they are asked for.
 
@@ -165,8 +167,13 @@ def collection(name: str) -> Collection:
     >>> sorted(digits.table.seed.unique().tolist())
     [0, 1, 2]
     """
-    if name not in shipped_names("collections"):
+    if not isinstance(name, str) or name not in shipped_names("collections"):
         raise ValueError(f"name={name!r}; collections are {', '.join(shipped_names('collections'))}")
+    return _collection(name)
+
+
+@lru_cache(maxsize=4)
+def _collection(name: str) -> Collection:
     path = shipped_folder("collections") / f"{name}.npz"
     try:
         record, _ = read_record(path.read_bytes(), _FORMAT)

@@ -765,7 +765,8 @@ def rank_measures(
     _check(table, factors, seed, {"measures": measures, "outcome": [outcome], "noise": noises})
     if not factors:
         raise ValueError("factors=[]; one column at least is allowed")
-    design, start, rows = _design(table, factors, seed), int(np.random.default_rng(rng).integers(2**63)), []
+    design, rows = _design(table, factors, seed), []
+    start = rng if isinstance(rng, int) else int(np.random.default_rng(rng).integers(2**63))  # those of rank_runs
     for measure in measures:
         sign = direction.get(measure, 1) if isinstance(direction, Mapping) else direction
         drawn = np.random.default_rng(start)
@@ -929,8 +930,8 @@ def seed_spread(
     -------
     DataFrame
         Indexed by measure: ``seeds`` (s), ``settings`` (the standard deviation between settings), ``ratio`` (settings
-        over seeds), ``difference_95`` (1.96 sqrt(2) s: two runs of one setting differ by more in 5 % of cases, if
-        normal), ``runs``. NaN where no setting has two runs.
+        over seeds), ``difference_95`` (5 % of the pairs of runs of one setting differ by more; counted, since a few
+        settings whose seeds lie far apart make s large for all), ``runs``. NaN where no setting has two runs.
 
     Raises
     ------
@@ -944,7 +945,7 @@ def seed_spread(
     >>> seed_spread(runs, ["alpha"], ["width"]).round(3)
              seeds  settings  ratio  difference_95  runs
     measure
-    alpha    0.141       0.7   4.95          0.392     4
+    alpha    0.141       0.7   4.95            0.2     4
     """
     import pandas as pd
 
@@ -962,6 +963,14 @@ def seed_spread(
             variance = float(np.var(means, ddof=1) - s**2 * np.mean(1 / number))
             between = float(np.sqrt(max(variance, 0.0)))
         ratio = between / s if s > 0 else np.nan
-        rows.append((measure, s, between, ratio, 1.96 * np.sqrt(2) * s, int(number.sum())))
+        rows.append((measure, s, between, ratio, _apart(y, design), int(number.sum())))
     columns = ["measure", "seeds", "settings", "ratio", "difference_95", "runs"]
     return pd.DataFrame(rows, columns=columns).set_index("measure")
+
+
+def _apart(y: Array, design: _Design) -> float:
+    """What 95 % of the pairs of runs of one setting differ by at most."""
+    alone = design.factor == len(design.factors)
+    apart = np.abs(y[design.i[alone]] - y[design.j[alone]])
+    apart = apart[np.isfinite(apart)]
+    return float(np.quantile(apart, 0.95)) if len(apart) else np.nan

@@ -55,8 +55,14 @@ def test_the_sentence_says_what_the_library_says(name, measure, outcome, place):
     for far, scale, words in zip(spread, scales, (measure, outcome), strict=True):
         assert f"{scale * far:.3g} " in sentence
         assert f"in {words}" in sentence
-    ends = [runs.table[runs.table[model.mark] == end(runs.table[model.mark])] for end in (min, max)]
-    assert f"{measure} from {scales[0] * ends[0][column].median():.3g}" in sentence
+    first, last = (end(runs.table[model.mark]) for end in (min, max))
+    others = [f for f in runs.factors if f != model.mark]
+    changes = []
+    for _, group in runs.table.groupby(others):
+        ends = [group[group[model.mark] == level][column].median() for level in (first, last)]
+        changes.append(ends[1] - ends[0])
+    change = scales[0] * np.nanmedian(changes)
+    assert f"{measure} by {'+' if change > 0 else ''}{change:.3g}" in sentence
 
 
 @pytest.mark.parametrize("fixed", ["nothing", "all but rate", "all but the seed"])

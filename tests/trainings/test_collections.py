@@ -9,7 +9,7 @@ import pytest
 from rmt_lab import analyze
 from rmt_lab._files import read_record, shipped_folder, write_record
 from rmt_lab.trainings import collection
-from rmt_lab.trainings import collection as load
+from rmt_lab.trainings.collections import _collection as load
 
 SETTINGS = {"seed", "steps", "seconds", "run"}
 OUTCOMES = {f"{part}_{what}" for part in ("train", "test", "gap") for what in ("loss", "error")}
@@ -68,6 +68,13 @@ def test_the_spectra_behind_a_row_are_read_when_they_are_asked_for(monkeypatch):
         assert (first.spectrum.singular_values**2).sum() / (first.spectrum.N * first.spectrum.M) == pytest.approx(
             1 / (3 * inputs), rel=0.05
         )
+
+
+def test_a_table_is_the_reader_s_own():
+    collection("text").table["alpha"] = 0
+    assert (collection("text").table["alpha"] > 1).all()
+    collection("text").steps_table["alpha"] = 0
+    assert (collection("text").steps_table["alpha"] > 1).all()
 
 
 def test_what_is_not_there_is_named():

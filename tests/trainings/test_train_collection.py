@@ -93,13 +93,38 @@ def test_the_figures_under_noise_are_expectations(script):
     )
 
 
-def test_text_of_a_seed_is_its_own_and_nothing_held_out_is_seen(script):
+def test_nothing_held_out_is_trained_on(script):
     train, held_out, _ = script.text()
     assert 0.08 < len(held_out) / (len(train) + len(held_out)) < 0.12
-    x = script.windows(train, 3, np.random.default_rng(0))
-    assert x.shape == (3, script.CONTEXT)
-    assert 0 <= x.min()
-    assert x.max() < 256
+    whole = train.tobytes()
+    shown = script.windows(held_out, script.WINDOWS, np.random.default_rng(1)).numpy().astype(np.uint8)
+    assert np.mean([w.tobytes() in whole for w in shown]) < 0.05  # licences and blank lines are everywhere
+
+
+def test_the_training_text_of_two_seeds_differs(script, monkeypatch):
+    seen = []
+    monkeypatch.setattr(script, "text_figures", lambda model, data: (seen.append(data), (0.0, 0.0))[1])
+    setting = {"data": 0.005, "steps": 1, "batch": 1, "rate": 1e-3, "followed": False}
+    for seed in (0, 1):
+        list(script.train_text(setting | {"seed": seed}))
+    first, second = seen[0], seen[2]  # training text, then held-out text
+    assert len(first) == len(second) == int(0.005 * len(script.text()[0]))
+    assert not np.array_equal(first, second)
+    assert np.array_equal(seen[1], seen[3])
+
+
+def test_a_file_that_is_no_finished_run_is_made_again(script, tmp_path):
+    run = next(iter(script.runs("digits")))
+    path = tmp_path / f"{run}.npz"
+    record = {"format": script.FORMAT, "recipe": script.recipe("digits")}
+    script.write_record(path, record, a=np.zeros(999))
+    assert script.finished("digits", run, tmp_path)
+    data = path.read_bytes()
+    for damaged in (b"", b"half of a", data[: len(data) // 2], data[:60] + bytes([data[60] ^ 1]) + data[61:]):
+        path.write_bytes(damaged)
+        assert script.finished("digits", run, tmp_path) is None
+    script.write_record(path, record | {"recipe": "another"}, a=np.zeros(9))
+    assert script.finished("digits", run, tmp_path) is None
 
 
 def test_a_kernel_is_the_matrix_of_an_unfolded_image(script):
