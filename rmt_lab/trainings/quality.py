@@ -629,7 +629,9 @@ def _rank(
     known = np.isfinite(x) & np.isfinite(y) & np.isfinite(error)
     star = np.unique(design.star[known], return_inverse=True)[1].reshape(-1) if known.any() else design.star[known]
     F, U = len(design.factors), int(design.star.max(initial=-1)) + 1
-    signs = rng.choice([-1.0, 1.0], size=(permutations, U))
+    # a stream each: an interval is the same whether there are p-values or not
+    rng, null_rng = (np.random.default_rng(rng.integers(2**63)) for _ in range(2))
+    signs = null_rng.choice([-1.0, 1.0], size=(permutations, U))
     weights = _resamples(U, bootstraps, rng) if U else np.zeros((bootstraps, 0))
 
     pair = known[design.i] & known[design.j]
@@ -651,7 +653,7 @@ def _rank(
             null = np.empty(0)
             if V >= FEWEST_STARS and np.isfinite(value):
                 setting = np.unique(design.setting[known], return_inverse=True)[1].reshape(-1)
-                null = _overall_null(x[known], y[known], star, setting, permutations, rng)
+                null = _overall_null(x[known], y[known], star, setting, permutations, null_rng)
             overall = _coefficient(value, draws, null, V)
     return Ranking(
         measure=measure,
