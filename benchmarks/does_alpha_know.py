@@ -22,7 +22,7 @@ from rmt_lab import analyze
 from rmt_lab.plotting.quality import QUALITY_SIZE, plot_quality
 from rmt_lab.trainings import Collection, collection
 from rmt_lab.trainings.collections import CARRIES_A_TAIL
-from rmt_lab.trainings.quality import Coefficient, partial_rank, rank_measures, rank_runs, seed_spread
+from rmt_lab.trainings.quality import partial_rank, rank_measures, rank_runs, seed_spread
 
 PAGE = Path(__file__).parents[1] / "docs" / "does-alpha-know.md"
 FIGURE = PAGE.with_suffix(".png")
@@ -72,7 +72,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def fitted(runs: pd.DataFrame, factors: list[str], most: float) -> pd.Series:
-    """Which runs of digits have a setting with the training error of every seed at most so far above the wrong labels."""
+    """Which runs of digits have a setting whose every seed has a training error at most so far above the noise."""
     above = runs["train_error"] - runs["noise"]
     return above.groupby([runs[f] for f in factors]).transform("max") <= most
 
@@ -245,7 +245,7 @@ def tables(**draws: Any) -> str:
             ]
             parts += [
                 "What a measure adds to what is free (Spearman's partial correlation over all runs):",
-                beyond(found, outcome, **draws)[0],
+                beyond(found, outcome, **draws),
             ]
         outcome = next(iter(outcomes))
         if name == "digits":

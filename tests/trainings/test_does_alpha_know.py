@@ -33,7 +33,25 @@ def test_a_mark_of_boldness_is_an_interval_without_zero():
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "outcome"), [(n, o) for n, outcomes in study.OUTCOMES.items() for o in outcomes])
 def test_the_tables_are_those_of_the_command(name, outcome):
-    assert study.ranking(collection(name), outcome)[0] in PAGE
+    found = collection(name)
+    assert study.ranking(found, outcome)[0] in PAGE
+    assert study.by_factor(found, outcome) in PAGE
     if outcome.startswith("test"):
-        assert study.spread(collection(name)) in PAGE
-        assert study.on_the_way(collection(name), outcome) in PAGE
+        assert study.spread(found) in PAGE
+        assert study.effects(found) in PAGE
+        assert study.alike(found) in PAGE
+        assert study.on_the_way(found, outcome) in PAGE
+
+
+@pytest.mark.slow
+def test_the_tables_of_single_questions_are_those_of_the_command():
+    assert study.thresholds(collection("digits"), "test_error") in PAGE
+    assert study.beyond(collection("text"), "test_loss") in PAGE
+
+
+def test_numbers_of_the_prose_stand_in_the_tables():
+    """Decimals, with their sign; what is left is the definition of the design."""
+    prose, tables = PAGE.split("# The tables")
+    said = set(re.findall(r"-?\d+\.\d+", prose.split("## The question")[0] + prose.split("## What was found")[1]))
+    assert len(said) > 50
+    assert {x for x in said if not re.search(rf"(?<![\d.]){re.escape(x.lstrip('-'))}(?!\d)", tables)} == set()
