@@ -32,8 +32,9 @@ itself. A group goes with its base. Intervals are percentiles of 95 % over a boo
 for their small number as Hesterberg (2015) proposes. Stars may share settings. This matters to means over factors,
 whose groups meet there: their draws are stretched by the standard error in which all groups depend on each other that
 share a setting, over the one in which those of a star do. An interval says where the coefficient would lie **at other
-settings of the same kind, trained from other seeds**; for other seeds at these very settings it is too wide. Where all
-groups agree, an interval has no width, though 3 in G other groups might still differ.
+settings of the same kind, trained from other seeds**; for other seeds at these very settings it is too wide. A seed is
+taken to be drawn anew for each setting. Where seed 0 draws the same data in many settings, it does not speak of other
+draws of the data. Where all groups agree, an interval has no width, though 3 in G other groups might still differ.
 
 **Nulls.** For the coefficient over all runs: the measure belongs to other runs. Stars are shuffled as wholes, settings
 within a star as wholes, seeds within a setting. For all others: within each group the order of the measure is kept or
