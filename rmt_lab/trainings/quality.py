@@ -599,9 +599,9 @@ def rank_runs(
     >>> runs["test_error"] = -runs["data"] - 0.5 * runs["width"] + 0.1 * rng.normal(size=len(runs))
     >>> found = rank_runs(runs, "alpha", "test_error", ["data", "width"], rng=0)
     >>> found.overall
-    0.84 (0.80 to 0.89, p = 0.001)
+    0.84 (0.79 to 0.89, p = 0.001)
     >>> found.worst
-    ('width', -1.00 (-1.00 to -1.00, p = 0.001))
+    ('width', -1.00 (-1.00 to -1.00, p = 0.002))
     """
     noises = [noise] if isinstance(noise, str) else []
     _check(table, factors, seed, {"measure": [measure], "outcome": [outcome], "noise": noises})
