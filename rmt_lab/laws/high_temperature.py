@@ -215,15 +215,11 @@ class InverseHighTemperatureMarchenkoPastur:
 
     def cdf(self, y: npt.ArrayLike) -> Array:
         """Probability of a value <= y; keeps its relative accuracy near 0."""
-        y = np.asarray(y, dtype=np.float64)
-        inside = np.where(y > 0, y, 1.0)
-        return np.where(y > 0, _table(self.Q, self.c).sf(self._t(inside)), np.where(y <= 0, 0.0, np.nan))[()]
+        return self._direct.sf(_inverse(y))
 
     def sf(self, y: npt.ArrayLike) -> Array:
         """Probability of a value > y; keeps its relative accuracy at the upper end."""
-        y = np.asarray(y, dtype=np.float64)
-        inside = np.where(y > 0, y, 1.0)
-        return np.where(y > 0, _table(self.Q, self.c).cdf(self._t(inside)), np.where(y <= 0, 1.0, np.nan))[()]
+        return self._direct.cdf(_inverse(y))
 
     def ppf(self, p: npt.ArrayLike) -> Array:
         """The y at which cdf(y) = p, NaN for p outside 0 .. 1; infinite where it is beyond float64."""
@@ -250,6 +246,13 @@ class InverseHighTemperatureMarchenkoPastur:
     def _t(self, y: Array) -> Array:
         values: Array = math.log(self.c * self.Q / self.sigma**2) - np.log(y)
         return values
+
+
+def _inverse(y: npt.ArrayLike) -> Array:
+    """1/y, infinite for y <= 0, below which no value lies."""
+    y = np.asarray(y, dtype=np.float64)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.where(y <= 0, np.inf, 1 / y)
 
 
 def _check(Q: float, c: float, sigma: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -199,19 +200,8 @@ def plot_repulsion(
     >>> [ax.get_title("left") for ax in fig.axes]
     ['9 in the window at first, 11 at last', '8% of the spacings are below 0.25']
     """
-    if view not in REPULSION_VIEWS:
-        raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, REPULSION_VIEWS))}")
-    fig = fig or style.new_figure(REPULSION_SIZE, layout=None)
-    left, right = style.panels(fig, 1, 1)
-    plot_paths(times, len(paths[0]) * law.cdf(np.asarray(paths)), now, width, left)
-    if view == REPULSION_VIEWS[0]:
-        plot_spacings(np.concatenate([spacings(x, law) for x in matrices]), right)
-    else:
-        counts = [window_counts(x, width, law) for x in matrices]
-        plot_counts(np.concatenate(counts), width, len(matrices[0]), right)
-    left.set_title(left.get_title("left"), loc="left", fontsize=style.TITLE, pad=44)
-    right.set_title(right.get_title("left"), loc="left", fontsize=style.TITLE, pad=44)
-    return fig
+    unfolded = len(paths[0]) * law.cdf(np.asarray(paths))
+    return _beside(lambda ax: plot_paths(times, unfolded, now, width, ax), matrices, law, width, view, fig)
 
 
 def plot_level_diagrams(levels: Array, width: float, ax: Axes | None = None) -> Axes:
@@ -288,11 +278,25 @@ def plot_temperature(
     >>> len(fig.axes)
     2
     """
+    unfolded = len(matrices[0]) * law.cdf(np.asarray(matrices))
+    return _beside(lambda ax: plot_level_diagrams(unfolded, width, ax), matrices, law, width, view, fig, beta)
+
+
+def _beside(
+    draw: Callable[[Axes], Axes],
+    matrices: Array,
+    law: Any,
+    width: float,
+    view: str,
+    fig: Figure | None,
+    beta: float = 1.0,
+) -> Figure:
+    """What ``draw`` draws, and beside it the spacings, or the counts in windows, of the matrices."""
     if view not in REPULSION_VIEWS:
         raise ValueError(f"view={view!r}; allowed are {', '.join(map(repr, REPULSION_VIEWS))}")
     fig = fig or style.new_figure(REPULSION_SIZE, layout=None)
     left, right = style.panels(fig, 1, 1)
-    plot_level_diagrams(len(matrices[0]) * law.cdf(np.asarray(matrices)), width, left)
+    draw(left)
     if view == REPULSION_VIEWS[0]:
         plot_spacings(np.concatenate([spacings(x, law) for x in matrices]), right, beta)
     else:
