@@ -221,7 +221,7 @@ def _amount(value: float, column: str, apart: bool = False) -> str:
 
 
 def _signed(value: float, column: str) -> str:
-    return f"{'+' if value > 0 else ''}{_amount(value, column)}"
+    return f"{'+' if value > 0 else ''}{_amount(value, column, apart=True)}"
 
 
 def _from_to(values: Any, column: str) -> str:
