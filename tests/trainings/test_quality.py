@@ -232,7 +232,7 @@ def test_a_factor_that_breaks_the_measure_is_the_worst():
 def test_p_is_small_as_often_as_it_says(by):
     """Settings have values of their own, and measure and outcome nothing in common: p <= 0.1 in 10 % of tables."""
     small = {"overall": [], "within": [], "granulated": [], "sign error": [], "seeds": []}
-    for t in range(100):
+    for t in range(250):
         rng = np.random.default_rng([t, by == "seeds"])
         table, names = stars(rng)
         setting = table.groupby(names).ngroup()
@@ -363,8 +363,7 @@ def test_seed_spread_is_an_analysis_of_variance():
 def test_a_table_of_measures_is_what_each_says_alone():
     table = grid().assign(norm=lambda t: -t["alpha"] + t["width"], error=lambda t: t["width"] + t["error"] / 9)
     frame = rank_measures(table, ["alpha", "norm"], "error", FACTORS, direction={"norm": -1}, rng=0, bootstraps=100)
-    rng = np.random.default_rng(int(np.random.default_rng(0).integers(2**63)))
-    norm = rank_runs(table, "norm", "error", FACTORS, direction=-1, rng=rng, bootstraps=100)
+    norm = rank_runs(table, "norm", "error", FACTORS, direction=-1, rng=0, bootstraps=100)
     row = frame.loc["norm"]
     for name in ("overall", "granulated", "seeds"):
         c = getattr(norm, name)
