@@ -29,6 +29,7 @@ NOTEBOOKS = [*sorted(FOLDER.glob("[0-9][0-9]_*.ipynb")), *sorted(FOLDER.glob("ex
 MOST_SECONDS = 360  # for all of them
 MOST_MEGABYTES = 1200  # for each
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
+NO_BARS = {"TQDM_DISABLE": "1"}  # on a busy machine a progress bar comes up, which is no committed output
 NO_RECORDS = {"RMT_LAB_ANSWERS": ""}  # what a reader has predicted is kept in memory only
 
 
@@ -64,7 +65,7 @@ async def _run(path: Path, python: Path | str, more: Sequence[str]) -> Run:
             notebook, km=manager, timeout=300, store_widget_state=False, resources={"metadata": {"path": path.parent}}
         )
         start = time.perf_counter()
-        async with client.async_setup_kernel(cleanup_kc=True, env=os.environ | THREADS | NO_RECORDS):
+        async with client.async_setup_kernel(cleanup_kc=True, env=os.environ | THREADS | NO_BARS | NO_RECORDS):
             for number, cell in enumerate(notebook.cells):
                 await client.async_execute_cell(cell, number)
             return Run(time.perf_counter() - start, _peak(manager.provisioner.pid), notebook.cells)
