@@ -26,7 +26,6 @@ from .does_alpha_know import table
 
 PAGE = Path(__file__).parents[1] / "docs" / "steering.md"
 BEGIN, END = "<!-- tables: python -m benchmarks.steering --write -->", "<!-- end of the tables -->"
-SCORES = {"alpha": 1, "alpha_fitted": 1, "stable_rank": 1, "noise": 1}
 
 Array = npt.NDArray[np.float64]
 
@@ -85,15 +84,18 @@ def compared(results: pd.DataFrame, order: list[str], base: str) -> list[list[st
     return rows
 
 
+def levels(results: pd.DataFrame, experiment: str) -> list[float]:
+    return sorted(results.loc[results["experiment"] == experiment, "level"].unique().tolist())
+
+
 def order_of(results: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(results["method"]))
 
 
 def decays(results: pd.DataFrame) -> str:
     some = results[results["experiment"] == "decay"]
-    rows = compared(some, order_of(some), "uniform")
     train = by_seed(some, "train_loss").mean()
-    rows = [[*row, f"{train[row[0]]:.4f}"] for row in rows]
+    rows = [[*row, f"{train[row[0]]:.4f}"] for row in compared(some, order_of(some), "uniform")]
     head = ["weight decay by", "held-out loss", "minus uniform", "seeds below uniform", "p", "training loss"]
     return table(head, rows)
 
@@ -109,7 +111,7 @@ def against_chance(results: pd.DataFrame) -> str:
     rows = []
     pairs = [("alpha", "random"), ("alpha", "random, same size"), ("alpha, by block", "random, by block"),
              ("alpha", "inverted"), ("alpha", "stable rank"), ("alpha", "noise edge")]  # fmt: skip
-    for sparsity in sorted(results.loc[results["experiment"] == "pruning", "level"].unique()):
+    for sparsity in levels(results, "pruning"):
         losses = by_seed(results[(results["experiment"] == "pruning") & (results["level"] == sparsity)])
         for a, b in pairs:
             d = difference(losses[a] - losses[b])
@@ -145,9 +147,10 @@ def by_role(layers: pd.DataFrame) -> str:
     for group in (roles, blocks):
         for name, some in layers.groupby(group, sort=False):
             spread = some.groupby("seed")["alpha"].mean().std()
-            rows.append([str(name), f"{some['alpha'].mean():.2f}", f"{spread:.2f}", f"{some['alpha_fitted'].median():.2f}",
-                         f"{some['stable_rank'].mean():.2f}", f"{some['noise'].mean():.2f}",
-                         f"{some['rise'].mean():+.4f}"])  # fmt: skip
+            rows.append([
+                str(name), f"{some['alpha'].mean():.2f}", f"{spread:.2f}", f"{some['alpha_fitted'].median():.2f}",
+                f"{some['stable_rank'].mean():.2f}", f"{some['noise'].mean():.2f}", f"{some['rise'].mean():+.4f}",
+            ])  # fmt: skip
     head = ["matrices", "alpha (Hill)", "its sd over seeds", "alpha, fitted (median)", "stable rank / M",
             "share of noise", "rise of the loss"]  # fmt: skip
     return table(head, rows)
@@ -157,7 +160,7 @@ def tables() -> str:
     found = steering()
     results, layers = found.table, found.layers
     parts = ["### Weight decay", decays(results)]
-    for sparsity in sorted(results.loc[results["experiment"] == "pruning", "level"].unique()):
+    for sparsity in levels(results, "pruning"):
         parts += [f"### Pruning, {sparsity:.0%} of the entries", pruning(results, sparsity)]
     parts += ["### Pruning: alpha against the same numbers elsewhere", against_chance(results)]
     parts += ["### Do the scores know what a matrix is worth?", scores(layers), by_role(layers)]

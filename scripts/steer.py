@@ -3,11 +3,11 @@
 The model and the text are those of the collection ``text`` (scripts/train_collection.py): GPT-2 of four blocks of width
 128 on the source of Python's standard library. A seed draws the initialisation, the part of the text and the batches.
 
-*Weight decay*: every seed is trained once with each method of ``DECAYS``. The decay of the 24 matrices in the blocks
-follows a score of their spectra, by the map of AlphaDecay (He et al. 2025, arXiv 2506.14562), and always has the same
-mean over the parameters. *Pruning*: the networks of uniform decay lose the smallest entries of each matrix, by the map
-of AlphaPruning (Lu et al. 2024, arXiv 2410.10912), at equal sparsity over all. *Lower end*: the same networks lose
-singular values from the bottom, the middle and the top.
+*Weight decay*: every seed is trained once with each method of ``METHODS``. The decay of the 24 matrices in the
+blocks follows a score of their spectra by the map of AlphaDecay (He et al. 2025, arXiv 2506.14562), and always has the
+same mean over the parameters. *Pruning*: the networks of uniform decay lose the smallest entries of each
+matrix, by the map of AlphaPruning (Lu et al. 2024, arXiv 2410.10912), at equal sparsity over all. *Lower end*: the same
+networks lose singular values from the bottom, the middle and the top.
 
 A training is finished when its file lies in ``--out``, which is written at once: a killed script goes on where it was.
 When none is missing, everything is put together into rmt_lab/data/steering/.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import itertools
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -38,15 +39,15 @@ from rmt_lab.tails import hill
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "steering"
 FORMAT = 1
 SEEDS = (0, 1, 2, 3, 4)
-STEPS, BATCH, RATE, DATA = 400, 4, 2e-3, 0.005
-DECAY = 1.0
-EVERY = 20  # steps between two looks at the spectra; AlphaDecay looks 20 times, too
+STEPS, BATCH, RATE, DATA = 240, 4, 2e-3, 0.0025
+DECAY = 4.0  # times the rate, summed over the steps: 1.1; AlphaDecay's runs of 60 million parameters have about 0.5
+EVERY = 12  # steps between two looks at the spectra: 20 looks, as AlphaDecay has them
 DECAY_RANGE = (0.67, 3.0)  # of AlphaDecay; the factors are then brought to mean one
 SPARSITIES = (0.3, 0.5, 0.7)
 PRUNE_RANGE = (0.7, 1.3)  # of AlphaPruning for pruning by magnitude
 MOST = 0.99  # of a matrix
-DRAWS = 5
-EVALUATED = 128  # windows of held-out text
+DRAWS = 3
+EVALUATED = 96  # windows of held-out text
 IN_A_BLOCK = 6
 REMOVED = (0.05, 0.1, 0.2, 0.5)  # shares of all singular values of a matrix
 
@@ -151,7 +152,7 @@ def noise(s: Spectrum) -> float:
     return 1 - fit_bulk(s).num_spikes / s.M
 
 
-DECAYS: dict[str, Callable[[Spectrum], float]] = {
+METHODS: dict[str, Callable[[Spectrum], float]] = {
     "none": lambda s: 0.0,  # no decay in the blocks at all: what decay is worth
     "uniform": lambda s: 0.0,
     "alpha": alpha,
@@ -205,7 +206,7 @@ def train(
     factors, factor_means = np.ones(len(matrices)), np.zeros(len(matrices))
     for step in range(steps):
         if step % EVERY == 0:
-            scores = np.array([DECAYS[method](s) for s in spectra(model)])
+            scores = np.array([METHODS[method](s) for s in spectra(model)])
             if method == "random":
                 scores = scores[exchanged(seed, len(scores))]
             factors = allocate(scores, sizes, 1.0, *DECAY_RANGE) if method != "none" else np.zeros(len(matrices))
@@ -309,7 +310,7 @@ class Changed:
 
 def sensitivities(model: torch.nn.Module, seed: int, sparsity: float) -> Array:
     """By how much the *training* loss rises when a single matrix is pruned."""
-    x = windows(part_of_text(seed, DATA), 64, np.random.default_rng(2))
+    x = windows(part_of_text(seed, DATA), 32, np.random.default_rng(2))
     whole = losses(model, x)[0]
     found = []
     for i in range(len(parts(model))):
@@ -383,18 +384,22 @@ def removed(model: torch.nn.Module, seed: int, x: torch.Tensor) -> Iterator[dict
 
 def load(out: Path, seed: int) -> tuple[torch.nn.Module, dict[str, Any]]:
     """The network of uniform decay."""
-    record, arrays = read_record((out / f"uniform-{seed}.npz").read_bytes(), FORMAT)
+    record, arrays = read_record(file_of(out, "uniform", seed).read_bytes(), FORMAT)
     model = new_model(seed)
     model.load_state_dict({k: torch.from_numpy(v) for k, v in arrays.items()}, strict=False)
     model.eval()
     return model, record
 
 
-def train_to(out: Path, method: str, seed: int) -> None:
+def file_of(out: Path, method: str, seed: int) -> Path:
+    return out / f"{method}-{seed}.npz"
+
+
+def train_to(path: Path, method: str, seed: int) -> None:
     model, record = train(method, seed)
     # the networks of uniform decay are pruned; the readout is the embedding
     weights = {k: v.numpy() for k, v in model.state_dict().items() if k != "lm_head.weight"}
-    write_record(out / f"{method}-{seed}.npz", record, **(weights if method == "uniform" else {}))
+    write_record(path, record, **(weights if method == "uniform" else {}))
 
 
 def measured(out: Path, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -422,12 +427,11 @@ def measured(out: Path, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def trained(out: Path) -> pd.DataFrame:
     rows = []
-    for seed in SEEDS:
-        for method in DECAYS:
-            record, _ = read_record((out / f"{method}-{seed}.npz").read_bytes(), FORMAT)
-            mean = np.average(record["factors"], weights=record["sizes"])
-            rows.append({"experiment": "decay", "method": method, "level": record["decay"] * mean, "seed": seed,
-                         "draw": 0, **record["figures"], "seconds": record["seconds"]})  # fmt: skip
+    for seed, method in itertools.product(SEEDS, METHODS):
+        record, _ = read_record(file_of(out, method, seed).read_bytes(), FORMAT)
+        mean = record["decay"] * np.average(record["factors"], weights=record["sizes"])
+        rows.append({"experiment": "decay", "method": method, "level": mean, "seed": seed, "draw": 0,
+                     **record["figures"]})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -478,10 +482,11 @@ def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for seed in SEEDS:
-        for method in DECAYS:
-            if not (given.out / f"{method}-{seed}.npz").exists():
-                train_to(given.out, method, seed)
-                print(method, seed, flush=True)
+        for method in METHODS:
+            path = file_of(given.out, method, seed)
+            if not path.exists():
+                train_to(path, method, seed)
+                print(seed, method, flush=True)
         measured(given.out, seed)
     assemble(given.out)
 

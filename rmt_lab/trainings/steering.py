@@ -55,7 +55,8 @@ class Steering:
         ``experiment``
             "decay", "pruning" or "removal"
         ``method, level, seed, draw``
-            ``level`` is the sparsity, or the share of the singular values of each matrix; random methods have draws
+            ``level`` is the mean decay, the sparsity, or the share of the singular values of each matrix; random
+            methods have draws
         ``test_loss, test_error``
             on held-out text, in nats per byte and as the share of bytes that are not foretold
         ``train_loss, train_error``
@@ -117,12 +118,8 @@ class Steering:
         return html_table("Steering", {"matrices": str(len(self.matrices)), **facts})
 
 
-def _csv(name: str) -> pd.DataFrame:
-    return _read_csv(name)
-
-
 @lru_cache(maxsize=2)
-def _read_csv(name: str) -> pd.DataFrame:
+def _csv(name: str) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_csv(io.BytesIO(gzip.decompress((shipped_folder("steering") / f"{name}.csv.gz").read_bytes())))
