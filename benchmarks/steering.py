@@ -121,7 +121,8 @@ def against_chance(results: pd.DataFrame) -> str:
 
 def scores(layers: pd.DataFrame) -> str:
     """What every score has to do with the cost of pruning a matrix alone."""
-    words = {"alpha": "alpha", "alpha_fitted": "alpha, fitted", "stable_rank": "stable rank", "noise": "share of noise",
+    words = {"alpha": "alpha", "alpha_fitted": "alpha, fitted", "alpha_common": "alpha, common shape",
+             "stable_rank": "stable rank", "noise": "share of noise",
              "M": "shorter side", "size": "number of entries"}  # fmt: skip
     layers = layers.assign(size=layers["N"] * layers["M"])
     square = layers[layers["N"] == layers["M"]]
@@ -149,9 +150,11 @@ def by_role(layers: pd.DataFrame) -> str:
             spread = some.groupby("seed")["alpha"].mean().std()
             rows.append([
                 str(name), f"{some['alpha'].mean():.2f}", f"{spread:.2f}", f"{some['alpha_fitted'].median():.2f}",
+                f"{some['alpha_common'].mean():.2f}",
                 f"{some['stable_rank'].mean():.2f}", f"{some['noise'].mean():.2f}", f"{some['rise'].mean():+.4f}",
             ])  # fmt: skip
-    head = ["matrices", "alpha (Hill)", "its sd over seeds", "alpha, fitted (median)", "stable rank / M",
+    head = ["matrices", "alpha (Hill)", "its sd over seeds", "alpha, fitted (median)", "alpha, common shape",
+            "stable rank / M",
             "share of noise", "rise of the loss"]  # fmt: skip
     return table(head, rows)
 

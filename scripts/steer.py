@@ -30,11 +30,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from scipy.stats import spearmanr
-from train_collection import MODEL, curve, text, text_figures, windows
+from train_collection import MODEL, WINDOW, curve, text, text_figures, windows
 
 from rmt_lab import Spectrum, fit_bulk, fit_power_law
 from rmt_lab._files import read_record, write_record, written_whole
-from rmt_lab.tails import hill
+from rmt_lab.tails import hill, windowed_alpha
 
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "steering"
 FORMAT = 1
@@ -141,6 +141,11 @@ def spectra(model: torch.nn.Module) -> list[Spectrum]:
 def alpha(s: Spectrum) -> float:
     """Hill's exponent of the upper half of the spectrum: PL_Alpha_Hill of both papers."""
     return hill(s.nonzero_eigenvalues)
+
+
+def common_shape(model: torch.nn.Module) -> Array:
+    """The same exponent from windows of one shape: a wide matrix has a larger alpha by its shape alone."""
+    return np.array([windowed_alpha(part.weight.double().numpy(), WINDOW).alpha for part in parts(model)])
 
 
 def stable_rank(s: Spectrum) -> float:
@@ -275,7 +280,7 @@ def allocations(seed: int, scores: dict[str, Array], sizes: Array, sparsity: flo
 
     a = scores["alpha"]
     yield "uniform", 0, of(0 * a)
-    for name in ("alpha", "alpha, fitted", "stable rank", "noise edge", "measured"):
+    for name in ("alpha", "alpha, fitted", "alpha, common shape", "stable rank", "noise edge", "measured"):
         yield name, 0, of(scores[name])
     yield "inverted", 0, of(-a)
     yield "alpha, by block", 0, of(by_block(a))
@@ -327,6 +332,7 @@ def pruned(model: torch.nn.Module, seed: int, x: torch.Tensor) -> Iterator[dict[
     scores = {
         "alpha": np.array([alpha(s) for s in found]),
         "alpha, fitted": np.array([fit_power_law(s.nonzero_eigenvalues).alpha for s in found]),
+        "alpha, common shape": common_shape(model),
         "stable rank": np.array([stable_rank(s) for s in found]),
         "noise edge": np.array([noise(s) for s in found]),
     }
@@ -414,7 +420,8 @@ def measured(out: Path, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             "seed": seed, "layer": record["layers"], "N": [s.N for s in found], "M": [s.M for s in found],
             "alpha": [alpha(s) for s in found],
             "alpha_fitted": [fit_power_law(s.nonzero_eigenvalues).alpha for s in found],
-            "stable_rank": [stable_rank(s) for s in found], "noise": [noise(s) for s in found],
+            "alpha_common": common_shape(model), "stable_rank": [stable_rank(s) for s in found],
+            "noise": [noise(s) for s in found],
             "small": [fit_bulk(s).num_small_spikes for s in found], "rise": sensitivities(model, seed, 0.5),
         })  # fmt: skip
         results = pd.DataFrame([*pruned(model, seed, x), *removed(model, seed, x)]).assign(seed=seed)

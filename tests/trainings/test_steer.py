@@ -72,11 +72,11 @@ def test_what_has_no_allocation_is_refused(changed):
 
 def test_every_way_to_prune_has_the_same_sparsity(model, sizes):
     rng = np.random.default_rng(2)
-    names = ("alpha", "alpha, fitted", "stable rank", "noise edge", "measured")
+    names = ("alpha", "alpha, fitted", "alpha, common shape", "stable rank", "noise edge", "measured")
     scores = {name: rng.normal(size=24) for name in names}
     for sparsity in steer.SPARSITIES:
         ways = list(steer.allocations(0, scores, sizes, sparsity))
-        assert len(ways) == 9 + 3 * steer.DRAWS
+        assert len(ways) == 10 + 3 * steer.DRAWS
         for method, _, shares in ways:
             assert np.average(shares, weights=sizes) == pytest.approx(sparsity, rel=1e-9), method
         assert np.average(steer.global_shares(model, sparsity), weights=sizes) == pytest.approx(sparsity, abs=1e-4)
@@ -85,7 +85,9 @@ def test_every_way_to_prune_has_the_same_sparsity(model, sizes):
 def test_the_controls_are_the_same_numbers_in_other_places(sizes):
     rng = np.random.default_rng(3)
     a = rng.normal(size=24)
-    scores = dict.fromkeys(("alpha", "alpha, fitted", "stable rank", "noise edge", "measured"), a)
+    scores = dict.fromkeys(
+        ("alpha", "alpha, fitted", "alpha, common shape", "stable rank", "noise edge", "measured"), a
+    )
     ways = {(method, draw): shares for method, draw, shares in steer.allocations(0, scores, sizes, 0.5)}
     for draw in range(steer.DRAWS):
         other = ways["random, same size", draw]
