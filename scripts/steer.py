@@ -34,6 +34,7 @@ from train_collection import MODEL, WINDOW, curve, text, text_figures, windows
 
 from rmt_lab import Spectrum, fit_bulk, fit_power_law
 from rmt_lab._files import read_record, write_record, written_whole
+from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.tails import hill, windowed_alpha
 
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "steering"
@@ -263,11 +264,23 @@ def by_block(scores: Array) -> Array:
     return np.repeat(scores.reshape(-1, IN_A_BLOCK).mean(axis=1), IN_A_BLOCK)
 
 
-def within_size(sizes: Array, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """A permutation of the layers in which each takes the place of one of its own size."""
-    order = np.arange(len(sizes))
-    for size in np.unique(sizes):
-        at = np.flatnonzero(sizes == size)
+def by_role(scores: Array) -> Array:
+    """The mean score of its role over the blocks for every matrix."""
+    return np.tile(scores.reshape(-1, IN_A_BLOCK).mean(axis=0), len(scores) // IN_A_BLOCK)
+
+
+def of_shape(N: int, M: int) -> float:
+    """The exponent of noise of this shape: what alpha says before any training."""
+    rng = np.random.default_rng([N, M])
+    return float(np.mean([alpha(gaussian_spectrum(N, M, rng=rng)) for _ in range(20)]))
+
+
+def within(groups: npt.ArrayLike, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """A permutation of the layers in which each takes the place of one of its own group."""
+    groups = np.asarray(groups)
+    order = np.arange(len(groups))
+    for group in np.unique(groups):
+        at = np.flatnonzero(groups == group)
         order[at] = rng.permutation(at)
     return order
 
@@ -283,12 +296,15 @@ def allocations(seed: int, scores: dict[str, Array], sizes: Array, sparsity: flo
     for name in ("alpha", "alpha, fitted", "alpha, common shape", "stable rank", "noise edge", "measured"):
         yield name, 0, of(scores[name])
     yield "inverted", 0, of(-a)
+    yield "shape alone", 0, of(scores["shape alone"])
+    yield "alpha, by role", 0, of(by_role(a))
     yield "alpha, by block", 0, of(by_block(a))
     yield "inverted, by block", 0, of(by_block(-a))
     rng = np.random.default_rng([seed, 3])
     for draw in range(DRAWS):
         yield "random", draw, of(rng.permutation(a))
-        yield "random, same size", draw, of(a)[within_size(sizes, rng)]
+        yield "random, same size", draw, of(a)[within(sizes, rng)]
+        yield "random, same role", draw, of(a)[within(np.arange(len(a)) % IN_A_BLOCK, rng)]
         yield "random, by block", draw, of(np.repeat(rng.permutation(by_block(a)[::IN_A_BLOCK]), IN_A_BLOCK))
 
 
@@ -333,6 +349,7 @@ def pruned(model: torch.nn.Module, seed: int, x: torch.Tensor) -> Iterator[dict[
         "alpha": np.array([alpha(s) for s in found]),
         "alpha, fitted": np.array([fit_power_law(s.nonzero_eigenvalues).alpha for s in found]),
         "alpha, common shape": common_shape(model),
+        "shape alone": np.array([of_shape(s.N, s.M) for s in found]),
         "stable rank": np.array([stable_rank(s) for s in found]),
         "noise edge": np.array([noise(s) for s in found]),
     }

@@ -13,6 +13,8 @@ from train_collection import text, windows
 from benchmarks.steering import difference
 from rmt_lab.trainings.steering import _log_loss
 
+SCORES = ("alpha", "alpha, fitted", "alpha, common shape", "shape alone", "stable rank", "noise edge", "measured")
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -72,11 +74,10 @@ def test_what_has_no_allocation_is_refused(changed):
 
 def test_every_way_to_prune_has_the_same_sparsity(model, sizes):
     rng = np.random.default_rng(2)
-    names = ("alpha", "alpha, fitted", "alpha, common shape", "stable rank", "noise edge", "measured")
-    scores = {name: rng.normal(size=24) for name in names}
+    scores = {name: rng.normal(size=24) for name in SCORES}
     for sparsity in steer.SPARSITIES:
         ways = list(steer.allocations(0, scores, sizes, sparsity))
-        assert len(ways) == 10 + 3 * steer.DRAWS
+        assert len(ways) == 12 + 4 * steer.DRAWS
         for method, _, shares in ways:
             assert np.average(shares, weights=sizes) == pytest.approx(sparsity, rel=1e-9), method
         assert np.average(steer.global_shares(model, sparsity), weights=sizes) == pytest.approx(sparsity, abs=1e-4)
@@ -85,9 +86,7 @@ def test_every_way_to_prune_has_the_same_sparsity(model, sizes):
 def test_the_controls_are_the_same_numbers_in_other_places(sizes):
     rng = np.random.default_rng(3)
     a = rng.normal(size=24)
-    scores = dict.fromkeys(
-        ("alpha", "alpha, fitted", "alpha, common shape", "stable rank", "noise edge", "measured"), a
-    )
+    scores = dict.fromkeys(SCORES, a)
     ways = {(method, draw): shares for method, draw, shares in steer.allocations(0, scores, sizes, 0.5)}
     for draw in range(steer.DRAWS):
         other = ways["random, same size", draw]
@@ -97,6 +96,9 @@ def test_the_controls_are_the_same_numbers_in_other_places(sizes):
             assert sorted(other[sizes == size]) == sorted(ways["alpha", 0][sizes == size])
         free = ways["random", draw] / ways["alpha", 0].min()
         assert np.ptp(free) > 0
+        blocks = ways["random, same role", draw].reshape(4, 6)
+        assert np.array_equal(np.sort(blocks, axis=0), np.sort(ways["alpha", 0].reshape(4, 6), axis=0))
+    assert np.ptp(ways["alpha, by role", 0].reshape(4, 6), axis=0).max() < 1e-12
     for shares in (ways["alpha, by block", 0], ways["random, by block", 0]):
         assert all(len(set(block)) == 1 for block in shares.reshape(4, 6))
     assert np.corrcoef(ways["alpha", 0], ways["inverted", 0])[0, 1] == pytest.approx(-1)
