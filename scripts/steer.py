@@ -29,7 +29,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from scipy.stats import spearmanr
 from train_collection import MODEL, WINDOW, curve, text, text_figures, windows
 
 from rmt_lab import Spectrum, fit_bulk, fit_power_law
@@ -246,9 +245,11 @@ def train(
 def prune(model: torch.nn.Module, shares: npt.ArrayLike) -> None:
     """Set the smallest entries of every matrix to zero, a share of each."""
     for part, share in zip(parts(model), np.asarray(shares), strict=True):
-        flat = part.weight.flatten()
-        flat[flat.abs().argsort()[: round(share * len(flat))]] = 0
-        part.weight.copy_(flat.view_as(part.weight))
+        flat = part.weight.flatten().numpy()
+        k = round(share * len(flat))
+        if k:
+            flat[np.argpartition(np.abs(flat), k - 1)[:k]] = 0
+        part.weight.copy_(torch.from_numpy(flat).view_as(part.weight))
 
 
 def global_shares(model: torch.nn.Module, sparsity: float) -> Array:
@@ -361,9 +362,26 @@ def pruned(model: torch.nn.Module, seed: int, x: torch.Tensor) -> Iterator[dict[
                 prune(model, shares)
                 zeros = sum(int((part.weight == 0).sum()) for part in parts(model)) / sizes.sum()
                 loss, error = losses(model, x)
-            yield {"experiment": "pruning", "method": method, "level": sparsity, "draw": draw, "test_loss": loss,
-                   "test_error": error, "removed": zeros, "rank_with_measured":
-                   spearmanr(shares, scores["measured"]).statistic if method != "uniform" else np.nan}  # fmt: skip
+            yield row_of("pruning", method, sparsity, draw, zeros, loss, error)
+
+
+def first_block_spared(model: torch.nn.Module, x: torch.Tensor) -> Iterator[dict[str, Any]]:
+    """A rule without any spectrum: the matrices of the first block lose least, all others alike."""
+    matrices = parts(model)
+    sizes = [part.weight.numel() for part in matrices]
+    for sparsity in SPARSITIES:
+        shares = allocate(np.arange(len(sizes)) >= IN_A_BLOCK, sizes, sparsity, *PRUNE_RANGE, most=MOST)
+        with Changed(model):
+            prune(model, shares)
+            zeros = sum(int((part.weight == 0).sum()) for part in matrices) / sum(sizes)
+            yield row_of("pruning", "first block spared", sparsity, 0, zeros, *losses(model, x))
+
+
+def row_of(
+    experiment: str, method: str, level: float, draw: int, removed: float, loss: float, error: float
+) -> dict[str, Any]:
+    return {"experiment": experiment, "method": method, "level": level, "draw": draw, "test_loss": loss,
+            "test_error": error, "removed": removed}  # fmt: skip
 
 
 # lower end
@@ -390,8 +408,7 @@ def removals(W: Array, k: int, rng: np.random.Generator) -> dict[str, Array]:
 def removed(model: torch.nn.Module, seed: int, x: torch.Tensor) -> Iterator[dict[str, Any]]:
     """A row for every place and number of singular values, taken out of all 24 matrices at once."""
     matrices = [part.weight.double().numpy() for part in parts(model)]
-    yield {"experiment": "removal", "method": "nothing", "level": 0.0, "draw": 0, "removed": 0.0,
-           **dict(zip(("test_loss", "test_error"), losses(model, x), strict=True))}  # fmt: skip
+    yield row_of("removal", "nothing", 0.0, 0, 0.0, *losses(model, x))
     for share in REMOVED:
         rng = np.random.default_rng([seed, 4])
         each = [removals(W, round(share * min(W.shape)), rng) for W in matrices]
@@ -401,8 +418,7 @@ def removed(model: torch.nn.Module, seed: int, x: torch.Tensor) -> Iterator[dict
                     part.weight.sub_(torch.from_numpy(changes[method]).float())
                 loss, error = losses(model, x)
             norms = [(np.sum(c[method] ** 2), np.sum(W**2)) for c, W in zip(each, matrices, strict=True)]
-            yield {"experiment": "removal", "method": method, "level": share, "draw": 0, "test_loss": loss,
-                   "test_error": error, "removed": sum(a for a, _ in norms) / sum(b for _, b in norms)}  # fmt: skip
+            yield row_of("removal", method, share, 0, sum(a for a, _ in norms) / sum(b for _, b in norms), loss, error)
 
 
 def load(out: Path, seed: int) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -441,7 +457,8 @@ def measured(out: Path, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             "noise": [noise(s) for s in found],
             "small": [fit_bulk(s).num_small_spikes for s in found], "rise": sensitivities(model, seed, 0.5),
         })  # fmt: skip
-        results = pd.DataFrame([*pruned(model, seed, x), *removed(model, seed, x)]).assign(seed=seed)
+        rows = [*pruned(model, seed, x), *removed(model, seed, x), *first_block_spared(model, x)]
+        results = pd.DataFrame(rows).assign(seed=seed)
         for path, frame in zip(paths, (results, layers), strict=True):
             with written_whole(path) as file:
                 frame.to_csv(file, index=False)
@@ -512,6 +529,7 @@ def main() -> None:
                 train_to(path, method, seed)
                 print(seed, method, flush=True)
         measured(given.out, seed)
+        print(seed, "measured", flush=True)
     assemble(given.out)
 
 

@@ -156,7 +156,7 @@ def allocate(answer: Any) -> str | None:
 @prediction(
     "x11-alpha",
     options=["lower by more than 0.01", "within 0.01", "higher by more than 0.01"],
-    why="The exponent says little about what a matrix is worth to the network.",
+    why="Here alpha spares matrices that the network needs, whatever the reason is.",
 )
 def alpha_against_uniform(difference: float) -> str:
     """The loss at half the entries: allocation by alpha minus uniform."""
@@ -168,11 +168,24 @@ def alpha_against_uniform(difference: float) -> str:
 @prediction(
     "x11-elsewhere",
     options=["at most 2", "3 to 7", "at least 8"],
-    why="The same numbers at other matrices are what an allocation must beat.",
+    why="Most of the ten prune matrices that alpha spares. So it is not unevenness alone that helps.",
 )
 def random_below_alpha(count: int) -> str:
     """How many of ten random allocations have a lower loss than alpha's."""
     return "at most 2" if count <= 2 else "3 to 7" if count <= 7 else "at least 8"
+
+
+@prediction(
+    "x11-shape",
+    options=["above uniform", "between uniform and alpha", "at alpha or below"],
+    why="A wide matrix of noise has a larger alpha than a square one, and here the wide matrices are worth less per entry.",
+)
+def shape_alone(losses: tuple[float, float, float]) -> str:
+    """The loss of an allocation by the alphas of noise."""
+    uniform, alpha, shape = losses
+    if shape > uniform:
+        return "above uniform"
+    return "at alpha or below" if shape < alpha + 0.002 else "between uniform and alpha"
 
 
 def _sign_flip(d: Array) -> float:
@@ -255,7 +268,7 @@ question(
     points=[
         "the same shares at other matrices, drawn at random",
         "the same with alpha's order turned round",
-        "alpha depends on the shape: matrices of one shape alone, or alphas at a common shape",
+        "alpha depends on the shape: an allocation by shape alone, or alphas at a common shape",
     ],
 )
 

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._arrays import Array
 from .._files import read_record, shipped_folder
 from .._repr import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Weights = npt.NDArray[np.float32]
 
 _FORMAT = 1
 _EPS = 1e-5  # of GPT-2's normalisation
@@ -44,9 +45,9 @@ class Steering:
     """
 
     record: dict[str, Any]
-    matrices: dict[str, Array]
+    matrices: dict[str, Weights]
     text: npt.NDArray[np.int64]
-    _others: dict[str, Array]
+    _others: dict[str, Weights]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -146,7 +147,7 @@ def steering() -> Steering:
     return Steering(record, matrices, text, weights)
 
 
-def _log_loss(weights: Mapping[str, Array], text: npt.NDArray[np.int64], blocks: int, heads: int) -> Array:
+def _log_loss(weights: Mapping[str, Weights], text: npt.NDArray[np.int64], blocks: int, heads: int) -> npt.NDArray[np.float64]:
     """-ln p of every byte but the first of each window; GPT-2's forward pass, in float32."""
     windows, length = text.shape
     x = weights["bytes"][text] + weights["positions"][:length]
@@ -175,7 +176,7 @@ def _log_loss(weights: Mapping[str, Array], text: npt.NDArray[np.int64], blocks:
     return np.asarray(log_sum - np.take_along_axis(logits, text[:, 1:, None], axis=-1)[..., 0])
 
 
-def _normalised(x: Array, weights: Mapping[str, Array], name: str) -> Array:
+def _normalised(x: Weights, weights: Mapping[str, Weights], name: str) -> Weights:
     x = x - x.mean(axis=-1, keepdims=True)
     x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(_EPS))
     return np.asarray(x * weights[name] + weights[f"{name} bias"])
