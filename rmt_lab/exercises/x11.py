@@ -166,26 +166,13 @@ def alpha_against_uniform(difference: float) -> str:
 
 
 @prediction(
-    "x11-elsewhere",
-    options=["at most 2", "3 to 7", "at least 8"],
-    why="Most of the ten prune matrices that alpha spares. So it is not unevenness alone that helps.",
+    "x11-orders",
+    options=["1", "2 to 8", "more than 8"],
+    why="What they share is the first block. The order of the other three hardly matters.",
 )
-def random_below_alpha(count: int) -> str:
-    """How many of ten random allocations have a lower loss than alpha's."""
-    return "at most 2" if count <= 2 else "3 to 7" if count <= 7 else "at least 8"
-
-
-@prediction(
-    "x11-shape",
-    options=["above uniform", "between uniform and alpha", "at alpha or below"],
-    why="A wide matrix of noise has a larger alpha than a square one, and here the wide matrices are worth less per entry.",
-)
-def shape_alone(losses: tuple[float, float, float]) -> str:
-    """The loss of an allocation by the alphas of noise."""
-    uniform, alpha, shape = losses
-    if shape > uniform:
-        return "above uniform"
-    return "at alpha or below" if shape < alpha + 0.002 else "between uniform and alpha"
+def orders_as_good(count: int) -> str:
+    """How many of the 24 orders of the block values do as well as alpha's."""
+    return "1" if count <= 1 else "2 to 8" if count <= 8 else "more than 8"
 
 
 def _sign_flip(d: Array) -> float:
@@ -266,9 +253,9 @@ question(
     "x11-controls",
     "Which controls an allocation by alpha needs",
     points=[
-        "the same shares at other matrices, drawn at random",
-        "the same with alpha's order turned round",
-        "alpha depends on the shape: an allocation by shape alone, or alphas at a common shape",
+        "the same shares at other layers: all orders, or many at random",
+        "a rule without any spectrum that does the same, such as sparing the first block, or the shape alone",
+        "several networks, each with its own seed, and differences within a network",
     ],
 )
 
