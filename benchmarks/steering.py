@@ -110,8 +110,8 @@ def against_chance(results: pd.DataFrame) -> str:
     """Alpha's allocation beside the same allocation to other layers."""
     rows = []
     pairs = [
-        ("alpha, by block", "first block spared"), ("alpha, by block", "random, by block"), ("alpha, by block", "alpha"),
-        ("alpha", "inverted"), ("alpha", "random"), ("alpha", "random, same size"), ("alpha", "random, same role"),
+        ("alpha, by block", "first block spared"), ("alpha, by block", "random, by block"),
+        ("alpha, by block", "alpha"), ("alpha", "inverted"), ("alpha", "random"), ("alpha", "random, same size"), ("alpha", "random, same role"),
         ("alpha", "shape alone"), ("alpha", "alpha, common shape"), ("alpha", "stable rank"), ("alpha", "noise edge"),
     ]  # fmt: skip
     for sparsity in levels(results, "pruning"):
