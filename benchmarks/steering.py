@@ -109,11 +109,10 @@ def pruning(results: pd.DataFrame, sparsity: float) -> str:
 def against_chance(results: pd.DataFrame) -> str:
     """Alpha's allocation beside the same allocation to other layers."""
     rows = []
-    pairs = [
-        ("alpha, by block", "first block spared"), ("alpha, by block", "random, by block"),
-        ("alpha, by block", "alpha"), ("alpha", "inverted"), ("alpha", "random"), ("alpha", "random, same size"), ("alpha", "random, same role"),
-        ("alpha", "shape alone"), ("alpha", "alpha, common shape"), ("alpha", "stable rank"), ("alpha", "noise edge"),
-    ]  # fmt: skip
+    rivals = ["inverted", "random", "random, same size", "random, same role", "shape alone"]
+    rivals += ["alpha, common shape", "stable rank", "noise edge"]
+    pairs = [("alpha, by block", x) for x in ("first block spared", "random, by block", "alpha")]
+    pairs += [("alpha", x) for x in rivals]
     for sparsity in levels(results, "pruning"):
         losses = by_seed(results[(results["experiment"] == "pruning") & (results["level"] == sparsity)])
         for a, b in pairs:
