@@ -20,6 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import spearmanr, t
 
+from rmt_lab.ensembles import gaussian_spectrum
+from rmt_lab.tails import hill
 from rmt_lab.trainings.steering import steering
 
 from .does_alpha_know import table
@@ -161,6 +163,16 @@ def by_role(layers: pd.DataFrame) -> str:
     return table(head, rows)
 
 
+def by_shape(layers: pd.DataFrame) -> str:
+    """Alpha of the matrices of a shape, and of noise of this shape."""
+    rows = []
+    for (N, M), some in layers.groupby(["N", "M"]):
+        rng = np.random.default_rng([N, M])
+        noise = [hill(gaussian_spectrum(int(N), int(M), rng=rng).eigenvalues) for _ in range(20)]
+        rows.append([f"{N} x {M}", str(len(some)), f"{some['alpha'].mean():.2f}", f"{np.mean(noise):.2f}"])
+    return table(["shape", "matrices", "alpha (Hill)", "of noise"], rows)
+
+
 def tables() -> str:
     found = steering()
     results, layers = found.table, found.layers
@@ -168,7 +180,7 @@ def tables() -> str:
     for sparsity in levels(results, "pruning"):
         parts += [f"### Pruning, {sparsity:.0%} of the entries", pruning(results, sparsity)]
     parts += ["### Pruning: alpha against the same numbers elsewhere", against_chance(results)]
-    parts += ["### Do the scores know what a matrix is worth?", scores(layers), by_role(layers)]
+    parts += ["### Do the scores know what a matrix is worth?", scores(layers), by_role(layers), by_shape(layers)]
     return "\n\n".join(parts)
 
 
