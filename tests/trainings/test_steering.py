@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import steer
+import torch
+from train_collection import text
 
 from benchmarks import steering as page
 from rmt_lab import Spectrum
@@ -67,6 +69,22 @@ def test_a_pruned_row_can_be_made_again(found):
     assert found.loss(pruned) == pytest.approx(row["test_loss"], abs=2e-3)
 
 
+@pytest.mark.slow
+def test_a_training_is_the_recorded_one(found):
+    """With alpha's decay; on the same text, and as torch rounds here."""
+    if found.record["text_sha256"] != text()[2]:
+        pytest.skip("another version of the standard library: another text")
+    threads = torch.get_num_threads()
+    _, record = steer.train("alpha", 0)
+    torch.set_num_threads(threads)
+    table = found.table
+    (row,) = table[(table["experiment"] == "decay") & (table["method"] == "alpha") & (table["seed"] == 0)].to_dict(
+        "records"
+    )
+    for figure in ("train_loss", "test_loss"):
+        assert record["figures"][figure] == pytest.approx(row[figure], abs=0.005)
+
+
 def test_what_fits_no_matrix_is_refused(found):
     with pytest.raises(ValueError, match="0.query"):
         found.loss({"0.qury": np.zeros((128, 128))})
@@ -77,7 +95,8 @@ def test_what_fits_no_matrix_is_refused(found):
 
 
 def test_the_readers_table_is_their_own(found):
-    found.table["test_loss"] = 0
+    mine = found.table
+    mine["test_loss"] = 0
     assert (found.table["test_loss"] > 0).all()
     assert "results" in repr(found)
     assert "pruning" in found._repr_html_()
