@@ -147,7 +147,9 @@ def steering() -> Steering:
     return Steering(record, matrices, text, weights)
 
 
-def _log_loss(weights: Mapping[str, Weights], text: npt.NDArray[np.int64], blocks: int, heads: int) -> npt.NDArray[np.float64]:
+def _log_loss(
+    weights: Mapping[str, Weights], text: npt.NDArray[np.int64], blocks: int, heads: int
+) -> npt.NDArray[np.float64]:
     """-ln p of every byte but the first of each window; GPT-2's forward pass, in float32."""
     windows, length = text.shape
     x = weights["bytes"][text] + weights["positions"][:length]
@@ -161,14 +163,13 @@ def _log_loss(weights: Mapping[str, Weights], text: npt.NDArray[np.int64], block
             .transpose(0, 2, 1, 3)
             for role in ("query", "key", "value")
         )
-        scores = q @ k.transpose(0, 1, 3, 2) / np.float32(width // heads) ** 0.5 + later
+        scores = q @ k.transpose(0, 1, 3, 2) / (width // heads) ** 0.5 + later
         scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
         mixed = (scores / scores.sum(axis=-1, keepdims=True)) @ v
         mixed = mixed.transpose(0, 2, 1, 3).reshape(windows, length, width)
         x = x + mixed @ weights[f"{i}.attention out"] + weights[f"{i}.attention out bias"]
         h = _normalised(x, weights, f"{i}.norm 2")
-        h = h @ weights[f"{i}.feed-forward in"] + weights[f"{i}.feed-forward in bias"]
-        h = h * (0.5 + 0.5 * np.tanh(np.float32((2 / np.pi) ** 0.5) * (h + np.float32(0.044715) * h**3)))  # GELU
+        h = _gelu(h @ weights[f"{i}.feed-forward in"] + weights[f"{i}.feed-forward in bias"])
         x = x + h @ weights[f"{i}.feed-forward out"] + weights[f"{i}.feed-forward out bias"]
     logits = (_normalised(x, weights, "last norm") @ weights["bytes"].T)[:, :-1].astype(np.float64)
     top = logits.max(axis=-1, keepdims=True)
@@ -178,5 +179,10 @@ def _log_loss(weights: Mapping[str, Weights], text: npt.NDArray[np.int64], block
 
 def _normalised(x: Weights, weights: Mapping[str, Weights], name: str) -> Weights:
     x = x - x.mean(axis=-1, keepdims=True)
-    x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + np.float32(_EPS))
+    x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + _EPS)
     return np.asarray(x * weights[name] + weights[f"{name} bias"])
+
+
+def _gelu(x: Weights) -> Weights:
+    """GPT-2's: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
+    return np.asarray(0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))), dtype=np.float32)
