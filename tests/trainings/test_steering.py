@@ -1,5 +1,7 @@
 """What scripts/steer.py recorded, and the network that ships with it."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import steer
 import torch
 from train_collection import text
 
+from benchmarks import lower_end
 from benchmarks import steering as page
 from rmt_lab import Spectrum
 from rmt_lab.trainings.steering import steering
@@ -105,6 +108,19 @@ def test_the_readers_table_is_their_own(found):
 def test_the_tables_of_the_page_are_those_of_the_record():
     text = page.PAGE.read_text(encoding="utf-8")
     assert text.split(page.BEGIN)[1].split(page.END)[0].strip() == page.tables().strip()
+
+
+@pytest.mark.parametrize("path", [page.PAGE, lower_end.PAGE], ids=lambda p: p.stem)
+def test_numbers_of_the_findings_stand_in_the_tables(path):
+    """Or round to one that does, whatever its sign."""
+    text = path.read_text(encoding="utf-8")
+    tables, findings = text.split(page.BEGIN[:11])[1].split(page.END)
+    given = [float(n) for n in re.findall(r"\d+\.?\d*", tables)]
+    stated = re.findall(r"\d+\.\d+", findings)
+    assert len(stated) > 20
+    for n in stated:
+        half = 0.5 * 10 ** -len(n.partition(".")[2])
+        assert any(abs(x - float(n)) <= half + 1e-9 for x in given), n
 
 
 def test_a_score_that_knew_would_be_seen(found):
