@@ -141,7 +141,7 @@ class Traps:
         By shuffle, the largest eigenvalue of X in every draw.
     rates : dict
         By shuffle, the share of the draws with an eigenvalue beyond the threshold. For noise that is about ``level``,
-        and more for "scaled", which keeps the uneven scales that the rows of every noise have, and adds those of its own draw.
+        and more for "scaled": it keeps the uneven scales that the rows of all noise have, and adds those of its draw.
     counts : dict
         By shuffle, how many eigenvalues are beyond it in at least half of the draws.
     traps : tuple of Trap
@@ -263,9 +263,9 @@ def find_traps(
 
     >>> W[3, 5] = 30
     >>> W[7] *= 4
-    >>> found = find_traps(W)
+    >>> found = find_traps(W, shuffles=50)
     >>> [trap.where for trap in found.traps]
-    ['entry (3, 5) of size 30', 'row 7 of norm 31.9']
+    ['entry (3, 5) of size 30', 'row 7 of norm 25.9']
     >>> {kind: round(share, 1) for kind, share in found.traps[1].share.items()}
     {'entries': 0.1, 'signs': 1.0, 'scaled': 1.0, 'rows': 1.0, 'columns': 0.1}
     """
