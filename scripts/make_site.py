@@ -34,7 +34,7 @@ CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EXTRAS = sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb"))
 GUIDES = ["instructors", "columns", "large-models", "families"]
 STUDIES = [
-    "nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "temperature", "gallery",
+    "nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "temperature", "traps", "gallery",
 ]  # fmt: skip
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "binder/README.md"]
 #: What the first page says in place of a comment of this name, once the file is there.

@@ -23,10 +23,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rmt_lab import find_traps
+from rmt_lab._files import write_record
+from rmt_lab.trainings import checksum
+
 FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "grokking"
 P, WIDTH, HIDDEN = 59, 64, 128
 NAMES = ("embedding", "hidden", "output")
 EVERY = 50  # steps between two looks at the accuracies
+VECTORS = 3  # largest singular vectors that are kept
+SNAPSHOTS = 6  # steps of which the weights are kept
+FIGURES = ("size", "strength", "p_value", "share", "ipr_left", "ipr_right", "left")
+COLUMNS = ("step", "layer", "cause", "row", "column", *FIGURES)
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,19 @@ class Run:
 
     loss: str
     weight_decay: float
+    decay_until: int | None = None  # the step at which the weight decay is switched off
     steps: int = 40_000
     fraction: float = 0.5  # of all pairs that are seen
     seed: int = 0
     lr: float = 1e-3
 
 
-RUNS = {"grokking": Run("cross entropy", 1.0), "no_decay": Run("squared error", 0.0)}
+RUNS = {
+    "grokking": Run("cross entropy", 1.0),
+    "no_decay": Run("squared error", 0.0),
+    "switched_off": Run("cross entropy", 1.0, decay_until=8000),
+    "memorising": Run("cross entropy", 0.0, steps=8000),
+}
 
 
 def recorded_steps(steps: int) -> list[int]:
@@ -102,14 +116,84 @@ def train(name: str, run: Run, folder: Path) -> None:
             np.savez(folder / f"{name}.npz", seconds=seconds, **{k: np.array(v) for k, v in kept.items()})
         if step == run.steps:
             break
+        if step == run.decay_until:
+            optimizer.param_groups[0]["weight_decay"] = 0.0
         optimizer.zero_grad(set_to_none=True)
         loss_of(run, outputs(weights, a, b), y).backward()
         optimizer.step()
+
+
+def traps_of(step: int, layer: str, W: np.ndarray) -> list[list]:
+    """A row for each trap: figures rounded to 4 digits."""
+    rows = []
+    for trap in find_traps(W, shuffles=200, rng=step, kinds=()).traps:
+        figures = [trap.share["entries"] if x == "share" else getattr(trap, x) for x in FIGURES]
+        rows.append([step, layer, trap.cause, trap.row, trap.column, *(float(f"{x:.4g}") for x in figures)])
+    return rows
+
+
+def pack(name: str, run: Run, folder: Path) -> None:
+    with np.load(folder / f"{name}.npz") as file:
+        kept = dict(file)
+    steps = kept["steps"].tolist()
+    if steps[-1] != run.steps:
+        raise SystemExit(f"{name} is at step {steps[-1]} of {run.steps}")
+    values, vectors, found = [], [], []
+    for i, step in enumerate(steps):
+        parts = [np.linalg.svd(kept[x][i].astype(np.float64), full_matrices=False) for x in NAMES]
+        values.append(np.concatenate([s[::-1] for _, s, _ in parts]))
+        vectors.append(np.concatenate([x.ravel() for U, _, Vt in parts for x in (U[:, :VECTORS], Vt[:VECTORS].T)]))
+        found += [row for x in NAMES for row in traps_of(step, x, kept[x][i])]
+        print(name, step, sum(row[0] == step for row in found), flush=True)
+    learnt = int(np.argmax(kept["figures"][:, 2] >= 0.99))  # where it knows the training pairs, and all pairs
+    grokked = int(np.argmax(kept["figures"][:, 3] >= 0.99))
+    last = len(steps) - 1
+    at = sorted({0, learnt, (learnt + grokked) // 2, grokked, (grokked + last) // 2, last})
+    a, b, _, seen = pairs(run)
+    figures = {
+        "steps": np.array(steps, np.int64),
+        "singular_values": np.array(values, np.float32),
+        "train_loss": kept["figures"][:, 0].astype(np.float32),
+        "test_loss": kept["figures"][:, 1].astype(np.float32),
+    }
+    record = {
+        "format": 1,
+        "run": asdict(run),
+        "modulus": P,
+        "seen": seen,
+        "shapes": {x: list(kept[x][0].shape) for x in NAMES},
+        "vectors": VECTORS,
+        "traps": found,
+        "trap_columns": COLUMNS,
+        "values_sha256": checksum(**figures),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__.split("+")[0]},
+        "minutes": round(float(kept["seconds"]) / 60, 1),
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write_record(
+        FOLDER / f"{name}.npz",
+        record,
+        **figures,
+        train_accuracy=kept["figures"][:, 2].astype(np.float32),
+        test_accuracy=kept["figures"][:, 3].astype(np.float32),
+        curve=kept["curve"].astype(np.float32),
+        vectors=np.array(vectors, np.float16),
+        weight_steps=np.array([steps[i] for i in at], np.int64),
+        weights=np.array([np.concatenate([kept[x][i].ravel() for x in NAMES]) for i in at], np.float16),
+        pairs=(P * a + b).numpy().astype(np.int16),
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", choices=RUNS, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("build/grokking"), help="folder of the finished runs")
+    parser.add_argument("--pack", action="store_true", help="make the shipped files of the finished runs")
     given = parser.parse_args()
-    train(given.run, RUNS[given.run], given.out)
+    if given.pack:
+        for name in [given.run] if given.run else RUNS:
+            pack(name, RUNS[name], given.out)
+    elif given.run:
+        train(given.run, RUNS[given.run], given.out)
+    else:
+        parser.error("a run, or --pack")
