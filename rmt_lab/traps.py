@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse.linalg
 from scipy import stats
@@ -42,6 +43,7 @@ FEWEST = 10  # rows and columns: below, the Tracy-Widom law is too far from the 
 _REMOVABLE: tuple[Cause, ...] = ("entry", "mean", "row", "column")
 _DIRECT = 1500  # columns up to which a dense solver is faster than ARPACK
 _LOCALISED = 0.2  # share of a singular vector on one component: a planted row at the threshold of detection has 0.3
+_NEAR = 0.8  # of the strength at which a spike leaves the noise: at the size of a layer that is no sharp border
 _LOOKS = 20  # shuffles whose singular vectors are looked at
 
 
@@ -65,9 +67,10 @@ class Trap:
     p_value : float
         How often noise of this shape, all larger traps aside, has an eigenvalue as large: Tracy-Widom.
     share : dict
-        By shuffle, in which share of the draws an eigenvalue of its rank is beyond the threshold. Ranks count the
-        causes that this shuffle keeps (``KEPT``), and come after all of them for a cause that it destroys: then the
-        share says how often there was one more than should be.
+        By shuffle, in which share of the draws it is beyond the noise. For "entries" that is the largest eigenvalue,
+        all stronger traps being taken out. For the other kinds it is the eigenvalue of its rank among the causes that
+        this shuffle keeps (``KEPT``); of a cause that it destroys, the next one after all of these, so that the share
+        says how often there was one more than should be.
     ipr_left, ipr_right : float
         Inverse participation ratio, the sum of fourth powers of the components of either singular vector: 1 on one
         component, 3 / (n + 2) for a Gaussian direction of n components (Porter & Thomas 1956). Left is the side of the
@@ -204,19 +207,21 @@ def find_traps(
         mu + s F^-1(1 - level),   F the law TW_1,  mu and s of Johnstone (2001) for (N - k + 1) x (M - k + 1) noise,
 
     with the noise's variance from what is left beside the largest eigenvalues. In Gaussian noise that happens with
-    probability ``level`` in any one shuffle. A trap *survives* if it happens in at least half of all shuffles, which
-    noise alone practically never does. With ``shuffles=1`` the test is that of a single shuffle, and its level is
-    ``level``.
+    probability ``level`` in any one shuffle. A trap *survives* if, without the larger ones, the largest eigenvalue is
+    beyond the noise in at least half of all shuffles, which noise alone practically never does. With ``shuffles=1`` the
+    test is that of a single shuffle, and its level is ``level``.
 
     **What makes it.** A shuffle of entries keeps their sizes alone. So what survives it is a single entry, of strength
     theta = |w|, or the mean m of all entries, theta = |m| sqrt(N M). Either leaves the noise where theta exceeds
-    sigma (N M)^(1/4) (Benaych-Georges & Nadakuditi 2012). The k-th survivor is put down to the k-th strongest of them,
-    and to "none" if that one is below the threshold. Then they are taken out: a Gaussian number of the noise's variance
-    takes the place of the entry, and the mean is subtracted. What is now beyond the noise *and* beyond all but a share
-    ``level`` of the shuffles of this cleaned matrix was destroyed by the shuffle (to say so takes 1 / ``level`` - 1
-    shuffles). It is put down to an entry, a row or a column if one component holds at least a fifth of the singular
-    vector on that side, which Gaussian directions do with probability ``level`` at most, and if the eigenvalue is gone
-    when noise takes its place; to a "pattern" otherwise.
+    sigma (N M)^(1/4) (Benaych-Georges & Nadakuditi 2012). A survivor is put down to the stronger of the largest entry
+    and the mean, and to "none" if both are below 0.8 times that. Then it is taken out, a Gaussian number of the noise's
+    variance in place of the entry, or the mean subtracted, and the rest is shuffled again.
+
+    When nothing survives any more, what is beyond the noise in the rest as it is, and beyond all but a share ``level``
+    of its shuffles, was destroyed by the shuffle (to say so takes 1 / ``level`` - 1 shuffles). It is put down to an
+    entry, a row or a column if one component holds at least a fifth of the singular vector on that side, which Gaussian
+    directions do with probability ``level`` at most, and if the eigenvalue is gone when noise takes its place; to a
+    "pattern" otherwise.
 
     **What is claimed.** Gaussian noise has no trap. Heavy-tailed independent entries do have traps, one for each huge
     entry, and they are put down to entries. That a row, a column or a pattern is claimed where entries are independent
@@ -274,23 +279,11 @@ def find_traps(
     rng = np.random.default_rng(rng)
     noise = _Noise(A, level, min(most, min(A.shape) // 2))
     with one_blas_thread():
-        largest: dict[str, Array] = {}
-        shares: dict[str, Array] = {}
-        for kind in dict.fromkeys(("entries", *kinds)):
-            looks = [noise.look(_shuffled(A, kind, rng)) for _ in range(shuffles)]
-            tops, counts = np.array([look[0] for look in looks]), np.array([look[1] for look in looks])
-            largest[kind] = tops[:, 0]
-            shares[kind] = np.array([np.mean(counts >= k) for k in range(1, noise.most + 2)])
-            if kind == "entries":
-                typical = np.median(tops, axis=0)
-        found, cleaned = _of_entries(A, noise, typical, int(np.count_nonzero(shares["entries"] >= 0.5)), rng)
-        null = largest["entries"]
-        if found:
-            null = np.array([noise.top(_shuffled(cleaned, "entries", rng))[0] for _ in range(shuffles)])
-        found += _destroyed(cleaned, noise, null, rng)
+        looks = {kind: noise.looks(A, kind, shuffles, rng) for kind in dict.fromkeys(("entries", *kinds))}
+        found, cleaned, last = _of_entries(A, noise, looks["entries"], rng)
+        found += _destroyed(cleaned, noise, last.tops[:, 0], rng)
         eigenvalues = noise.top(A)
-    sigma = noise.count(typical, _energy(A))[1]
-    N, M = noise.N, noise.M
+    N, M, sigma = noise.N, noise.M, last.sigma(noise, cleaned)
     return Traps(
         shape=(A.shape[0], A.shape[1]),
         sigma=sigma,
@@ -298,10 +291,10 @@ def find_traps(
         threshold=noise.threshold(N, M, sigma),
         level=level,
         shuffles=shuffles,
-        largest=largest,
-        rates={kind: float(share[0]) for kind, share in shares.items()},
-        counts={kind: int(np.count_nonzero(share >= 0.5)) for kind, share in shares.items()},
-        traps=_with_shares(found, shares),
+        largest={kind: look.tops[:, 0] for kind, look in looks.items()},
+        rates={kind: look.share(1) for kind, look in looks.items()},
+        counts={kind: int(np.median(look.counts)) for kind, look in looks.items()},
+        traps=_with_shares(found, looks, last.share(1)),
         eigenvalues=eigenvalues,
     )
 
@@ -387,6 +380,21 @@ def remove_traps(
     return result
 
 
+class _Looks(NamedTuple):
+    """The largest eigenvalues in several shuffles, one row each, and how many of them are beyond the noise."""
+
+    tops: Array
+    counts: npt.NDArray[np.int64]
+
+    def share(self, rank: int) -> float:
+        """In which share of the shuffles at least ``rank`` are beyond the noise."""
+        return float(np.mean(self.counts >= rank))
+
+    def sigma(self, noise: _Noise, A: Array) -> float:
+        """The noise that the typical shuffle leaves beside what is beyond it."""
+        return noise.count(np.median(self.tops, axis=0), _energy(A))[1]
+
+
 class _Noise:
     """What is beyond the noise in matrices with the entries of A."""
 
@@ -414,6 +422,11 @@ class _Noise:
             s = scipy.sparse.linalg.svds(A, k, tol=1e-4, v0=np.ones(self.M), return_singular_vectors=False)
             values = np.sort(s) ** 2
         return np.asarray(values[::-1]) / self.N
+
+    def looks(self, A: Array, kind: Shuffle, shuffles: int, rng: np.random.Generator) -> _Looks:
+        """What :meth:`look` sees in several shuffles."""
+        seen = [self.look(_shuffled(A, kind, rng)) for _ in range(shuffles)]
+        return _Looks(np.array([top for top, *_ in seen]), np.array([count for _, count, _ in seen]))
 
     def look(self, A: Array) -> tuple[Array, int, float]:
         """The largest eigenvalues, how many of them are beyond the noise, and the sigma of the rest."""
@@ -458,37 +471,33 @@ class _Noise:
         return s[order] ** 2 / self.N, U[:, order], Vt[order].T
 
 
-def _of_entries(
-    A: Array, noise: _Noise, typical: Array, count: int, rng: np.random.Generator
-) -> tuple[list[Trap], Array]:
-    """The traps that survive the shuffle of entries, and the matrix without them."""
-    if not count:
-        return [], A
-    sigma = noise.count(typical, _energy(A))[1]
-    mean = float(A.mean())
-    of_mean = abs(mean) * float(np.sqrt(A.size))
-    needed = spike_threshold(noise.N, noise.M, sigma)
-    centred = A - mean if of_mean > needed else A
-    sizes = np.abs(centred).ravel()
-    order = np.argpartition(sizes, -count)[-count:]
-    candidates: list[tuple[float, Cause, int]] = [(float(sizes[i]), "entry", int(i)) for i in order]
-    if of_mean > needed:
-        candidates.append((of_mean, "mean", -1))
-    candidates = sorted(candidates, reverse=True)[:count]
-    iprs = _localisation(A, noise, count, rng)
-    found, cleaned = [], A.copy()
-    for k, (size, cause, place) in enumerate(candidates):
-        row, column = (int(i) for i in np.unravel_index(place, A.shape)) if cause == "entry" else (None, None)
-        if size <= needed:
-            cause, row, column, size = "none", None, None, np.nan
+def _of_entries(A: Array, noise: _Noise, looks: _Looks, rng: np.random.Generator) -> tuple[list[Trap], Array, _Looks]:
+    """The traps that survive the shuffle of entries, the matrix without them, and its shuffles."""
+    found: list[Trap] = []
+    A = A.copy()
+    while len(found) < noise.most and looks.share(1) >= 0.5:
+        value, sigma = float(np.median(looks.tops[:, 0])), looks.sigma(noise, A)
+        edge, needed = _edge(noise.N, noise.M, sigma), _NEAR * spike_threshold(noise.N, noise.M, sigma)
+        mean = float(A.mean())
+        of_mean = abs(mean) * float(np.sqrt(A.size))
+        sizes = np.abs(A - mean if of_mean > needed else A)
+        row, column = (int(i) for i in np.unravel_index(sizes.argmax(), A.shape))
+        size = float(sizes[row, column])
         trap = Trap(
-            cause, row, column, size, float(typical[k]), float(typical[k]) / _edge(noise.N, noise.M, sigma),
-            noise.p_value(typical[k], k, sigma), {}, *iprs[k], np.nan,
+            "none", None, None, np.nan, value, value / edge, noise.p_value(value, 0, sigma),
+            {"entries": looks.share(1)}, *_localisation(A, noise, rng), np.nan,
         )  # fmt: skip
-        _take_out(cleaned, [trap], sigma, rng)
-        left = np.median([noise.top(_shuffled(cleaned, "entries", rng))[0] for _ in range(_LOOKS)])
-        found.append(replace(trap, left=float(left) / _edge(noise.N, noise.M, sigma)))
-    return found, cleaned
+        if of_mean > max(size, needed):
+            trap = replace(trap, cause="mean", size=of_mean)
+        elif size > needed:
+            trap = replace(trap, cause="entry", row=row, column=column, size=size)
+        _take_out(A, [trap], sigma, rng)
+        if trap.cause != "none":
+            looks = noise.looks(A, "entries", len(looks.tops), rng)
+        found.append(replace(trap, left=float(np.median(looks.tops[:, 0])) / edge))
+        if trap.cause == "none":
+            break
+    return found, A, looks
 
 
 def _destroyed(A: Array, noise: _Noise, null: Array, rng: np.random.Generator) -> list[Trap]:
@@ -533,16 +542,16 @@ def _destroyed(A: Array, noise: _Noise, null: Array, rng: np.random.Generator) -
     return found
 
 
-def _with_shares(found: list[Trap], shares: dict[str, Array]) -> tuple[Trap, ...]:
+def _with_shares(found: list[Trap], looks: dict[Shuffle, _Looks], last: float) -> tuple[Trap, ...]:
     """Each trap with the share of the draws in which an eigenvalue of its rank is beyond the noise."""
     result = []
     for trap in found:
-        share = {}
-        for kind, by_rank in shares.items():
-            kept = [t for t in found if t.cause in KEPT[kind]]
-            stronger = [t for t in kept if t is not trap and t.eigenvalue > trap.eigenvalue]
-            rank = len(stronger) if trap in kept else len(kept)
-            share[kind] = float(by_rank[min(rank, len(by_rank) - 1)])
+        share = {"entries": trap.share.get("entries", last)}
+        for kind, look in looks.items():
+            if kind != "entries":
+                kept = [t for t in found if t.cause in KEPT[kind]]
+                stronger = [t for t in kept if t.eigenvalue > trap.eigenvalue]
+                share[kind] = look.share(1 + len(stronger if trap.cause in KEPT[kind] else kept))
         result.append(replace(trap, share=share))
     return tuple(sorted(result, key=lambda trap: -trap.strength))
 
@@ -557,15 +566,14 @@ def _take_out(A: Array, traps: Iterable[Trap], sigma: float, rng: np.random.Gene
             A[place] = rng.normal(0.0, sigma, np.shape(A[place]))
 
 
-def _localisation(
-    A: Array, noise: _Noise, count: int, rng: np.random.Generator
-) -> list[tuple[float, float, float, float]]:
+def _localisation(A: Array, noise: _Noise, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """Medians over some shuffles of what :func:`_of_vectors` says of the largest singular vectors."""
     looks = []
     for _ in range(_LOOKS):
-        _, U, V = noise.vectors(_shuffled(A, "entries", rng), count)
-        looks.append([_of_vectors(u, v) for u, v in zip(U.T, V.T, strict=True)])
-    return [(float(a), float(b), float(c), float(d)) for a, b, c, d in np.median(looks, axis=0)]
+        _, U, V = noise.vectors(_shuffled(A, "entries", rng), 1)
+        looks.append(_of_vectors(U[:, 0], V[:, 0]))
+    a, b, c, d = np.median(looks, axis=0)
+    return float(a), float(b), float(c), float(d)
 
 
 def _of_vectors(u: Array, v: Array) -> tuple[float, float, float, float]:
