@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from rmt_lab import atlas, fit_power_law, iter_weights, trainings
+from rmt_lab import atlas, fit_bulk, fit_power_law, iter_weights, trainings
+from rmt_lab.bulk import BulkFit
 from rmt_lab.ensembles import null_matrix, student_t
-from rmt_lab.ensembles.matrices import NULLS
-from rmt_lab.laws import MarchenkoPastur, largest_eigenvalue_p_value
-from rmt_lab.laws.spiked import spike_eigenvalue, spike_strength, spike_threshold
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.laws.spiked import spike_strength, spike_threshold
 from rmt_lab.trainings import GrokkingTraining
 from rmt_lab.traps import CAUSES, FEWEST, SHUFFLES, Traps, find_traps
 from rmt_lab.weights import samples
@@ -32,7 +32,7 @@ from .does_alpha_know import table
 
 PAGE = Path(__file__).parents[1] / "docs" / "traps.md"
 BEGIN, END = "<!-- tables: python -m benchmarks.traps --write -->", "<!-- end of the tables -->"
-SHAPE = (120, 80)
+SHAPE = (80, 50)
 TRIALS = 500
 RUNS = ("grokking", "switched_off", "no_decay", "memorising")
 
@@ -65,19 +65,28 @@ def level() -> str:
     rows = []
     for law, draw in drawn().items():
         rng = np.random.default_rng(2)
-        found = [find_traps(null_matrix(draw(rng), "entries", rng), 100, rng, kinds=()) for _ in range(TRIALS)]
+        matrices = [null_matrix(draw(rng), "entries", rng) for _ in range(TRIALS)]
+        found = [find_traps(W, 40, rng, kinds=()) for W in matrices]
         causes = [t.cause for f in found for t in f.surviving]
-        left = [min(t.left for t in f.surviving) * f.edge > f.threshold for f in found if f.num_traps]
+        again = [_again(W, f, rng) for W, f in zip(matrices, found, strict=True) if f.num_traps]
         destroyed = [any(not t.survives for t in f.traps) for f in found]
         rows.append([
             law, str(TRIALS), f"{np.mean([f.num_traps > 0 for f in found]):.1%}",
-            f"{np.mean([f.num_traps for f in found]):.2f}",
-            f"{causes.count('entry')} of {len(causes)}", f"{causes.count('none')}",
-            f"{sum(left)} of {len(left)}" if left else "", f"{np.mean(destroyed):.1%}",
+            f"{np.mean([f.num_traps for f in found]):.2f}", f"{causes.count('entry')} of {len(causes)}",
+            f"{sum(again)} of {len(again)}", f"{np.mean(destroyed):.1%}",
         ])  # fmt: skip
-    head = ["shuffled matrices", "number", "with a trap", "traps per matrix", "put down to an entry", "to none",
-            "beyond the threshold without them", "a row, column or pattern is claimed"]  # fmt: skip
+    head = ["entries", "shuffled matrices", "with a trap", "traps per matrix", "put down to an entry",
+            "with a trap when these are taken out", "a row, column or pattern is claimed"]  # fmt: skip
     return table(head, rows)
+
+
+def _again(W: Array, found: Traps, rng: Rng) -> bool:
+    """Whether the matrix has a trap when noise stands in place of the entries that were named."""
+    W = W.copy()
+    for trap in found.surviving:
+        if trap.cause == "entry":
+            W[trap.row, trap.column] = rng.normal(0, found.sigma)
+    return find_traps(W, 40, rng, kinds=()).num_traps > 0
 
 
 def planted(cause: str, size: float, rng: Rng) -> Array:
@@ -105,7 +114,7 @@ def told_apart() -> str:
         for times in (1.5, 2.0, 3.0):
             rng = np.random.default_rng(3)
             size = times * spike_threshold(*SHAPE)
-            found = [find_traps(planted(cause, size, rng), 60, rng, kinds=()) for _ in range(100)]
+            found = [find_traps(planted(cause, size, rng), 40, rng, kinds=()) for _ in range(100)]
             first = [f.traps[0].cause if f.traps else "nothing" for f in found]
             others = [f"{first.count(x)} {x}" for x in (*CAUSES, "nothing") if x != cause and x in first]
             rows.append([cause, f"{times:g}", f"{first.count(cause)} of 100", ", ".join(others)])
@@ -123,57 +132,37 @@ def by_shuffle() -> str:
 
 
 def of_atlas() -> str:
-    """The layers whose shipped shuffle has an eigenvalue beyond the 5 % threshold, or whose mean alone would."""
+    """The layers whose shipped shuffle has a spike by ``fit_bulk``, whose level is 0.01: those of docs/nulls.md."""
     rows, tested = [], 0
     for model in ("minilm", "smollm2"):
         for layer in atlas.load(model):
             s = layer.null("entries")
-            if s.rf > 1 or s.M < FEWEST:
+            if s.M < FEWEST:
                 continue
             tested += 1
-            p = {k: _p(layer.null(k)) for k in NULLS}
-            if p["entries"] > 0.05:
+            fit = fit_bulk(s)
+            if not fit.num_spikes:
                 continue
-            edges = {k: x.eigenvalues[-1] / _edge(x) for k, x in ((k, layer.null(k)) for k in NULLS)}
-            theta = float(spike_strength(s.eigenvalues[-1], s.N, s.M, s.entry_std))
-            count = _beyond(s)
+            needed = spike_threshold(s.N, s.M, fit.sigma_mp)
+            thetas = spike_strength(fit.spikes[::-1], s.N, s.M, fit.sigma_mp) / needed
+            signs = layer.null("signs").eigenvalues[-1] / fit.upper_edge
             rows.append([
-                f"{model} {layer.name}", f"{s.N} x {s.M}", f"{edges['entries']:.3f}", f"{p['entries']:.1g}", str(count),
-                "" if np.isnan(theta) else f"{theta / s.entry_std:.0f}",
-                "" if np.isnan(theta) else f"{theta / s.entry_std / np.sqrt(s.N * s.M):.4f}",
-                *(f"{edges[k]:.2f}" for k in ("signs", "scaled")), _reading(p, edges, theta / s.entry_std, s),
+                f"{model} {layer.name}", f"{s.N} x {s.M}", str(fit.num_spikes),
+                f"{fit.spikes[-1] / fit.upper_edge:.3f}", f"{fit.p_value:.1g}", f"{thetas[0]:.2f}",
+                f"{thetas[0] * needed / fit.sigma_mp:.0f} σ", f"{signs:.2f}", _reading(fit, signs),
             ])  # fmt: skip
-    head = ["layer", "shape", "over the edge", "p", "eigenvalues beyond", "as an entry: |w| / σ", "as a mean: |m| / σ",
-            "signs", "scaled", "what the spectra say"]  # fmt: skip
-    return f"{len(rows)} of {tested} shuffled layers.\n\n" + table(head, rows)
+    head = ["layer", "shape", "spikes", "over the edge", "p", "strength over its threshold", "as one entry",
+            "random signs, over the edge", "what the spectra say"]  # fmt: skip
+    return f"{len(rows)} of {tested} layers.\n\n" + table(head, rows)
 
 
-def _p(s) -> float:
-    return float(largest_eigenvalue_p_value(s.eigenvalues[-1], s.N, s.M, s.entry_std))
-
-
-def _edge(s) -> float:
-    return MarchenkoPastur(s.Q, s.entry_std).upper_edge
-
-
-def _beyond(s) -> int:
-    """Eigenvalues of a shuffle beyond the threshold, one after another."""
-    total = s.N * s.M * s.entry_std**2
-    for k, x in enumerate(s.eigenvalues[::-1]):
-        sigma = np.sqrt((total - s.N * s.eigenvalues[len(s.eigenvalues) - k :].sum()) / ((s.N - k) * (s.M - k)))
-        if float(largest_eigenvalue_p_value(x * s.N / (s.N - k), s.N - k, s.M - k, sigma)) > 0.05:
-            return k
-    return len(s.eigenvalues)
-
-
-def _reading(p: dict[str, float], edges: dict[str, float], theta: float, s) -> str:
-    """What the three nulls of one draw each allow to say. Random signs keep an entry and destroy a mean."""
-    if p["entries"] > 0.001:
-        return "as noise has it in one layer of twenty"
-    expected = float(spike_eigenvalue(theta, s.N, s.M)) / MarchenkoPastur(s.Q).upper_edge
-    if edges["signs"] < 1 + 0.5 * (expected - 1):
-        return "a mean: random signs destroy it"
-    return "single entries, or their heavy tail: random signs keep it"
+def _reading(fit: BulkFit, signs: float) -> str:
+    """A mean makes one eigenvalue, and random signs destroy it; they keep entries. One draw says no more."""
+    if fit.p_value > 0.001:
+        return "at the edge"
+    if signs < 0.9 * fit.spikes[-1] / fit.upper_edge:
+        return "not one entry alone: random signs would keep it"
+    return "entries, or one and a mean: a mean makes one spike" if fit.num_spikes > 1 else "an entry or a mean"
 
 
 def of_weights() -> Iterator[tuple[str, Traps, float, float]]:
@@ -230,49 +219,61 @@ def survivors() -> str:
     rows = []
     for name, run in _grokking():
         traps = run.traps[run.traps["cause"].isin(["entry", "mean", "none"])]
-        curve = run.curve
-        after = curve[np.argmax(curve[:, 2] >= 0.99) :] if (curve[:, 2] >= 0.99).any() else curve[:0]
-        causes = ", ".join(f"{n} {cause}" for cause, n in traps["cause"].value_counts().items())
-        known, grokked = (_first(curve, column) for column in (1, 2))
-        lowest = f"{after[:, 2].min():.1%} at {after[after[:, 2].argmin(), 0]:.0f}" if len(after) else ""
+        step, train, test = run.curve.T
+        after = test[np.argmax(test >= 0.99) :] if (test >= 0.99).any() else test[:0]
+        fallen = step[len(step) - len(after) :][after < 0.99]
+        causes = traps.groupby(["layer", "cause"]).size()
         rows.append([
-            name, run.record["run"]["loss"], known, grokked, f"{curve[-1, 2]:.1%} at {curve[-1, 0]:.0f}", lowest,
-            f"{len(traps)} in {traps.groupby(['step', 'layer']).ngroups} of {3 * len(run.steps)} matrices", causes,
+            name, run.record["run"]["loss"], _first(step, train >= 0.99), _first(step, test >= 0.99),
+            f"{fallen[0]:.0f}" if len(fallen) else "never" if len(after) else "",
+            f"{after.min():.1%}" if len(after) else "", f"{test[-1]:.1%} at {step[-1]:.0f}",
+            str(traps["step"].min()) if len(traps) else "never",
+            f"{traps.groupby(['step', 'layer']).ngroups} of {3 * len(run.steps)}",
+            ", ".join(f"{n} {cause} in {layer}" for (layer, cause), n in causes.items()),
         ])  # fmt: skip
-    head = ["run", "loss", "knows the training pairs at", "and 99 % of the others at", "test accuracy at the end",
-            "lowest after that", "traps", "by cause"]  # fmt: skip
+    head = ["run", "loss", "99 % of the training pairs from step", "99 % of the others from", "below that from",
+            "lowest after that", "at the end", "first trap at", "matrices with a trap", "by cause"]  # fmt: skip
     return table(head, rows)
 
 
-def _first(curve: Array, column: int) -> str:
-    reached = curve[:, column] >= 0.99
-    return f"step {curve[np.argmax(reached), 0]:.0f}" if reached.any() else "never"
+def _first(step: Array, reached: npt.NDArray[np.bool_]) -> str:
+    return f"{step[np.argmax(reached)]:.0f}" if reached.any() else "never"
 
 
 def ablation(name: str, run: GrokkingTraining) -> list[list[str]]:
-    """Loss and accuracy without the largest direction of a layer, and without others of the same size."""
-    step = run.weight_steps[-1]
-    weights = run.weights(step)
+    """Loss and accuracy without the traps and the largest direction, and without others of the same size."""
     rows, rng = [], np.random.default_rng(5)
-    whole = run.evaluate(weights)
-    for layer, W in weights.items():
-        W = W.astype(np.float64)
-        U, s, Vt = np.linalg.svd(W, full_matrices=False)
-        m = len(s) // 2
-        changed: dict[str, list[Array]] = {
-            "the largest direction": [-s[0] * np.outer(U[:, 0], Vt[0])],
-            "a random direction of its size": [-s[0] * _direction(W.shape, rng) for _ in range(20)],
-            "as many squares from the bulk": [_from_bulk(U, s, Vt, m)],
-            "the largest entry": [_entry(W)],
-            "a random entry changed as much": [_entry(W, rng) for _ in range(20)],
-        }
-        for what, changes in changed.items():
-            found = [run.evaluate(weights | {layer: W + x}) for x in changes]
-            rows.append([
-                f"{name}, step {step}", layer, what, f"{np.linalg.norm(changes[0]):.2f}",
-                _spread([e.test_loss for e in found]), _spread([e.test_accuracy for e in found]),
-            ])  # fmt: skip
-    rows.insert(0, [f"{name}, step {step}", "", "as it is", "", f"{whole.test_loss:.3g}", f"{whole.test_accuracy:.3g}"])
+    for step in run.weight_steps[-2:]:
+        weights = run.weights(step)
+        whole = run.evaluate(weights)
+        rows.append([f"{name}, step {step}", "", "nothing", "", f"{whole.test_loss:.3g}", f"{whole.test_accuracy:.2%}"])
+        for layer, W in weights.items():
+            W = W.astype(np.float64)
+            U, s, Vt = np.linalg.svd(W, full_matrices=False)
+            m = len(s) // 2
+            changed: dict[str, list[Array]] = {}
+            here = run.traps[(run.traps["step"] == step) & (run.traps["layer"] == layer)]
+            for trap in here[here["cause"].isin(["mean", "entry"])].itertuples():
+                change = np.zeros_like(W)
+                if trap.cause == "mean":
+                    change -= W.mean()
+                else:
+                    change[int(trap.row), int(trap.column)] = -W[int(trap.row), int(trap.column)]
+                size = float(np.linalg.norm(change))
+                changed[f"the trap: {trap.cause}"] = [change]
+                changed["a random direction of the trap's size"] = [size * _direction(W.shape, rng) for _ in range(20)]
+            changed |= {
+                "the largest direction": [-s[0] * np.outer(U[:, 0], Vt[0])],
+                "a random direction of its size": [s[0] * _direction(W.shape, rng) for _ in range(20)],
+                "as many squares from the bulk": [_from_bulk(U, s, Vt, m)],
+            }
+            for what, changes in changed.items():
+                found = [run.evaluate(weights | {layer: W + x}) for x in changes]
+                accuracies = _spread([100 * e.test_accuracy for e in found])
+                rows.append([
+                    f"{name}, step {step}", layer, what, f"{np.linalg.norm(changes[0]):.2f}",
+                    _spread([e.test_loss for e in found]), f"{accuracies} %",
+                ])  # fmt: skip
     return rows
 
 
@@ -287,13 +288,6 @@ def _from_bulk(U: Array, s: Array, Vt: Array, m: int) -> Array:
     return -(U[:, m : m + k] * s[m : m + k]) @ Vt[m : m + k]
 
 
-def _entry(W: Array, rng: Rng | None = None) -> Array:
-    change = np.zeros_like(W)
-    place = np.unravel_index(np.abs(W).argmax() if rng is None else rng.integers(W.size), W.shape)
-    change[place] = -np.abs(W).max() * np.sign(W[place])
-    return change
-
-
 def _spread(values: list[float]) -> str:
     if len(values) == 1:
         return f"{values[0]:.3g}"
@@ -302,13 +296,13 @@ def _spread(values: list[float]) -> str:
 
 def ablations() -> str:
     rows = [row for name, run in _grokking() for row in ablation(name, run)]
-    head = ["run", "layer", "taken out", "its norm", "test loss, median of 20 (range)", "test accuracy"]
+    head = ["run", "layer", "changed", "its norm", "test loss, or median of 20 (range)", "test accuracy"]
     return table(head, rows)
 
 
 def tables(weights: bool) -> str:
     parts = ["### One shuffle of noise", single()]
-    parts += ["### 100 shuffles, and what the eigenvalues are put down to", level()]
+    parts += ["### 40 shuffles, and what the eigenvalues are put down to", level()]
     parts += ["### Planted: the strongest of what is found", told_apart()]
     parts += ["### Share of the shuffles with an eigenvalue beyond the 5 % threshold, by kind", by_shuffle()]
     parts += ["### Layers of the atlas whose shuffle keeps a spike", of_atlas()]

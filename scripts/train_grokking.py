@@ -2,14 +2,15 @@
 
 The net learns a + b mod 59 from half of all 3481 pairs: an embedding of 64 dimensions for both numbers, a layer of 128
 rectified units on the two embeddings side by side, and 59 outputs. No biases; full batches; AdamW on one core.
+
 ``grokking`` has cross entropy and a weight decay of 1: it knows the training pairs long before the others (Power et al.
-2022, arXiv 2201.02177).
-``no_decay`` has no weight decay and squared error, since cross entropy without decay was never seen to generalise here.
-Both go on long after that, into the steps in which Prakash & Martin (arXiv 2602.02859) saw test accuracy fall again.
+2022, arXiv 2201.02177). ``switched_off`` is the same until step 8000, and goes on without weight decay, in the hope
+to see test accuracy fall again (Prakash & Martin, arXiv 2602.02859). ``memorising`` has cross entropy and no decay from
+the start. ``no_decay`` has no decay and the squared error of all outputs, with which the net generalises all the same.
 
 A run writes the weights at about 30 steps, evenly spaced in log(step), and both accuracies every 50, into ``--out``.
 ``--pack`` looks for traps in them and writes rmt_lab/data/grokking/RUN.npz: losses, accuracies, singular values, the
-three largest singular vectors of every layer, the traps, and the weights themselves at six steps in half precision.
+two largest singular vectors of every layer, the traps, and the weights themselves at a few steps in half precision.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ FOLDER = Path(__file__).parents[1] / "rmt_lab" / "data" / "grokking"
 P, WIDTH, HIDDEN = 59, 64, 128
 NAMES = ("embedding", "hidden", "output")
 EVERY = 50  # steps between two looks at the accuracies
-VECTORS = 3  # largest singular vectors that are kept
-SNAPSHOTS = 6  # steps of which the weights are kept
+VECTORS = 2  # largest singular vectors that are kept
 FIGURES = ("size", "strength", "p_value", "share", "ipr_left", "ipr_right", "left")
 COLUMNS = ("step", "layer", "cause", "row", "column", *FIGURES)
 
@@ -148,7 +148,7 @@ def pack(name: str, run: Run, folder: Path) -> None:
     learnt = int(np.argmax(kept["figures"][:, 2] >= 0.99))  # where it knows the training pairs, and all pairs
     grokked = int(np.argmax(kept["figures"][:, 3] >= 0.99))
     last = len(steps) - 1
-    at = sorted({0, learnt, (learnt + grokked) // 2, grokked, (grokked + last) // 2, last})
+    at = sorted({learnt, grokked, (learnt + last) // 2, last} - {0})  # of which the weights are kept
     a, b, _, seen = pairs(run)
     figures = {
         "steps": np.array(steps, np.int64),

@@ -1,6 +1,6 @@
 """Recorded trainings on modular addition, which grok: with accuracies, traps, singular vectors and some weights.
 
-They are two small perceptrons, trained by ``scripts/train_grokking.py`` far beyond the step at which they generalise.
+They are small perceptrons, trained by ``scripts/train_grokking.py`` far beyond the step at which they generalise.
 Each is one .npz file as those of :mod:`rmt_lab.trainings.training`, and holds more: see :class:`GrokkingTraining`.
 """
 
@@ -109,7 +109,7 @@ class GrokkingTraining(Training):
         --------
         >>> U, V = load("grokking").vectors(0, "output")
         >>> U.shape, V.shape
-        ((59, 3), (128, 3))
+        ((59, 2), (128, 2))
         """
         shapes = self.record["shapes"]
         if step not in self.steps or layer not in shapes:
@@ -166,12 +166,13 @@ def load(name: str) -> Training:
     Parameters
     ----------
     name : str
-        One of :func:`rmt_lab.trainings.names`, or ``"grokking"`` or ``"no_decay"``, which are told in docs/traps.md.
+        One of :func:`rmt_lab.trainings.names`, or ``"grokking"``, ``"switched_off"``,
+        ``"no_decay"`` or ``"memorising"``, which docs/traps.md tells of.
 
     Returns
     -------
     Training
-        A :class:`GrokkingTraining` for the latter two.
+        A :class:`GrokkingTraining` for the latter four.
 
     Raises
     ------
