@@ -29,6 +29,7 @@ Shuffle = Literal["entries", "signs", "scaled", "rows", "columns"]
 #: The nulls of :mod:`rmt_lab.ensembles`, and the entries of each row, or of each column, shuffled among themselves.
 SHUFFLES: tuple[Shuffle, ...] = get_args(Shuffle)
 Cause = Literal["entry", "mean", "row", "column", "pattern", "none"]
+#: What can make an eigenvalue stand beyond the noise, see :func:`find_traps`.
 CAUSES: tuple[Cause, ...] = get_args(Cause)
 #: Which causes a shuffle keeps. "none" is what a shuffle of entries keeps though no entry explains it.
 KEPT: dict[str, tuple[Cause, ...]] = {

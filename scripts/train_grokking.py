@@ -148,7 +148,7 @@ def pack(name: str, run: Run, folder: Path) -> None:
     learnt = int(np.argmax(kept["figures"][:, 2] >= 0.99))  # where it knows the training pairs, and all pairs
     grokked = int(np.argmax(kept["figures"][:, 3] >= 0.99))
     last = len(steps) - 1
-    at = sorted({learnt, grokked, (learnt + last) // 2, last} - {0})  # of which the weights are kept
+    at = sorted({learnt, grokked, (grokked + last) // 2, last} - {0})  # of which the weights are kept
     a, b, _, seen = pairs(run)
     figures = {
         "steps": np.array(steps, np.int64),
