@@ -234,12 +234,13 @@ def ranks(name: str) -> str:
     words = {"erg_gap_share": "gap", "erg_share": "ERG tail", "pl_share": "power law", "alpha": "alpha"}
     for measure, what in words.items():
         r = rank_runs(runs, measure, outcome, list(found.factors), rng=0)
-        row = [what, *(cell(c.value, c.low, c.high) for c in (r.overall, r.granulated))]
+        row = [what, *(cell(c.value, c.low, c.high) for c in (r.overall, r.granulated, r.within["data"]))]
         if measure != "alpha":
             c = partial_rank(runs, measure, outcome, ["alpha"], factors=list(found.factors), rng=0)
             row.append(cell(c.value, c.low, c.high))
-        rows.append([*row, ""][:4])
-    head = [f"{name}: {len(runs)} runs, against {outcome}", "over all runs", "one factor at a time", "given alpha"]
+        rows.append([*row, ""][:5])
+    head = [f"{name}: {len(runs)} runs, against {outcome}", "over all runs", "one factor at a time",
+            "only the data vary", "given alpha"]  # fmt: skip
     return table(head, rows)
 
 

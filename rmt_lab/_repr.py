@@ -1,6 +1,9 @@
-"""How results show themselves, in a notebook and in a terminal."""
+"""How results, and the work on them, show themselves, in a notebook and in a terminal."""
 
+import os
+from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 
 def html_table(title: str, rows: dict[str, str]) -> str:
@@ -34,3 +37,14 @@ def printable(text: str) -> str:
     'block 0\\\\x1b[2J query'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def progress(items: Iterable[Any] | None = None, *, desc: str, unit: str, total: int | None = None) -> Any:
+    """A progress bar that comes up after ten seconds: none for a short run.
+
+    ``TQDM_DISABLE=1`` in the environment turns it off. tqdm's bars for notebooks do not look there by themselves.
+    """
+    from tqdm.auto import tqdm
+
+    off = os.environ.get("TQDM_DISABLE", "").lower() not in ("", "0", "false")
+    return tqdm(items, desc=desc, unit=f" {unit}", total=total, delay=10, disable=off)

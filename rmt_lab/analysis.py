@@ -17,10 +17,10 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from scipy.special import rel_entr
-from tqdm.auto import tqdm
 
 from . import __version__, atlas
 from ._arrays import Matrix, one_blas_thread
+from ._repr import progress
 from .atlas import Layer
 from .bulk import BulkFit, fit_bulk
 from .ensembles.matrices import NULLS, Null, layer_stream, null_matrix
@@ -555,7 +555,7 @@ def map_layers(
     """
     if n_jobs in (None, 1) and "joblib" not in sys.modules:  # then there is no parallel_config; 10 MB and 0.1 s
         # one limit for all layers: setting it anew for each takes a tenth of a millisecond
-        with one_blas_thread(), tqdm(layers, desc=desc, unit=" layers", delay=10) as bar:  # no bar for a short run
+        with one_blas_thread(), progress(layers, desc=desc, unit="layers") as bar:
             yield from map(row, bar)
         return
     from joblib import Parallel, delayed
@@ -573,7 +573,7 @@ def map_layers(
     # threads share the limit of the process, and whoever starts them owns it; other processes look after theirs
     in_process = workers.n_jobs == 1 or getattr(backend, "supports_sharedmem", False)
     limit = one_blas_thread() if in_process else nullcontext()
-    bar = tqdm(desc=desc, unit=" layers", total=len(layers), delay=10)  # no bar for a short run
+    bar = progress(desc=desc, unit="layers", total=len(layers))
     with limit, _deaths_told(backend), bar:
         try:
             for done in workers(delayed(row)(layer) for layer in layers):

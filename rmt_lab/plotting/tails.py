@@ -148,11 +148,11 @@ def plot_erg(spectrum: Spectrum, fit: PowerLawFit | None = None, ax: Axes | None
     label = f"power law: {count(k, 'eigenvalue')}"
     ax.plot(x[:k], np.cumsum(np.log(x[:k])) / n, color=FIT, linewidth=5, alpha=0.6, label=label)
     style.level(ax, 0, "product 1", at=0)
-    style.guide(ax, float(x[tails.num_erg - 1]), f"ERG tail from here: {tails.num_erg}", end="bottom")
+    style.guide(ax, float(x[tails.num_erg - 1]), f"ERG tail from here: {tails.num_erg}")
     style.guide(ax, tails.lambda_pl / scale, f"power law from here: {k}", "right", end="bottom")
     top = float(max(np.log(x)[x > 1].sum(), np.log(noise)[noise > 1].sum()) / n)
-    left = float(min(x[tails.num_erg - 1], x[k - 1])) / 3  # the smallest eigenvalues say nothing here
-    ax.set(xscale="log", xlim=(left, x[0] * 1.2), ylim=(-0.6 * top, 1.15 * top))
+    left = float(min(x[tails.num_erg - 1], x[k - 1])) / 4  # the smallest eigenvalues say nothing here
+    ax.set(xscale="log", xlim=(left, x[0] * 1.2), ylim=(-0.8 * top, 1.15 * top))
     style.plain_log_ticks(ax.xaxis)
     closer = "" if np.isnan(tails.p_value) else f"; noise has as small a gap in {tails.p_value:.1%} of matrices"
     seen = f"the power law takes {k} of {n} values, the ERG tail {tails.num_erg}"

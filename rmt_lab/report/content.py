@@ -18,10 +18,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
-from tqdm.auto import tqdm
 
 from .. import atlas
-from .._repr import printable
+from .._repr import printable, progress
 from ..analysis import LAYER_FAULTS, Options, analyze, layers_of
 from ..atlas import Layer
 from ..bulk import fit_bulk
@@ -179,7 +178,7 @@ def _with_nulls(source: Any, details: pd.DataFrame, options: Options, cache: Any
         return
     how = (options.split_qkv, options.rng, cache, options.method, options.device, options.base)
     layers = layers_of(source, drawn, *how)
-    for layer in tqdm(layers, desc="nulls", unit=" layers", total=len(drawn), delay=10):
+    for layer in progress(layers, desc="nulls", unit="layers", total=len(drawn)):
         kind, null = _null(layer, options)
         yield _Pair(layer.layer_id, layer.role, layer.spectrum, kind, null)
         del layer  # and its matrix, before the next one is read

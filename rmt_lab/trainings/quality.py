@@ -41,13 +41,12 @@ within a star as wholes, seeds within a setting. For all others: within each gro
 turned round, which is a permutation of its values, for all groups of a star together. Permutations of single runs would
 take seeds for independent settings.
 
-Measured with ``benchmarks/quality.py``: 150 tables from 30 stars with 7 factors (950 runs) or a full grid (72 runs);
-for Psi 200 tables of the first of two kinds of stars and of the grid. The 95 % intervals hold the coefficient of other
-settings and seeds in 90 to 99 % (tau of all runs), 93 to 95 % (psi, and the seeds) and 92 to 93 % (Psi) of tables;
-were single runs drawn, tau would be held in 75 to 93 %. At these settings with other seeds tau, psi and the seeds'
-coefficient are held in 95 to 100 %. Where measure and outcome have nothing in common, p is at most 0.05 for tau in 1
-to 7 %, for psi in 4 to 6 %, for Psi in 5 to 6 % and for the seeds in 2 to 5 % of tables; were single runs shuffled,
-for tau in 5 to 45 %.
+Measured with ``benchmarks/quality.py``, on 150 tables each from 30 stars with 7 factors (950 runs) or a full grid (72
+runs): the 95 % intervals hold the coefficient of other settings and seeds in 89 to 99 % (tau of all runs), 92 to 95 %
+(psi), 91 to 93 % (Psi) and 92 to 94 % (the seeds) of tables; were single runs drawn, tau would be held in 75 to 93 %.
+At these settings with other seeds all four are held in 95 to 100 %. Where measure and outcome have nothing in common, p
+is at most 0.05 for tau in 2 to 7 %, for psi in 4 to 6 %, for Psi in 3 to 6 % and for the seeds in 3 to 5 % of tables;
+were single runs shuffled, for tau in 5 to 45 %.
 
 Where fewer than 5 stars take part there is neither interval nor p-value. The coefficient of the worst factor or
 environment is that of the one found, as though it had been named before: the smallest of several is small by luck, too.

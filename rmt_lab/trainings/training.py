@@ -20,10 +20,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm.auto import tqdm
 
 from .._files import read_record, shipped_folder, shipped_names
-from .._repr import html_table, reason
+from .._repr import html_table, progress, reason
 from ..atlas import AtlasModel, Layer
 from ..spectrum import Spectrum
 from ..spectrum.kept import KeptSpectra, digest
@@ -217,7 +216,7 @@ def record(
     kept = None if cache is None else KeptSpectra(cache)
     found: dict[int, dict[str, Layer | str]] = {}
     left_out: dict[str, str] = {}
-    for step, path in tqdm(find_steps(source), desc="record", unit=" checkpoints", delay=10):
+    for step, path in progress(find_steps(source), desc="record", unit="checkpoints"):
         try:
             if step is None or step in found:
                 raise ValueError("its name has no number" if step is None else f"another one has the step {step}")

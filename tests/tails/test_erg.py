@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import kendalltau
 
-from benchmarks.erg import noise_share, pareto_share, tail_alone, weightwatcher_count
+from benchmarks.erg import noise_share, pareto_share, runs_of, tail_alone, weightwatcher_count
 from rmt_lab import Spectrum, analyze, atlas, fit_power_law, gaussian_spectrum
 from rmt_lab.tails import count_erg, erg, erg_p
 from rmt_lab.tails.erg import FEWEST
@@ -222,3 +223,21 @@ def test_the_page_has_the_figures_that_its_prose_quotes():
     for (n, alpha), value in rows.items():
         assert f"{abs(n - tail_alone(4000, 1000, n, alpha)) / 1000:.2f}" == value
         assert re.search(rf"^\| {alpha:g} \|.*\| {value} \|", page, re.MULTILINE)
+
+
+def test_the_page_quotes_its_collections_and_their_signs_are_kendalls():
+    page = (Path(__file__).parents[2] / "docs" / "erg.md").read_text(encoding="utf-8")
+    gaps = [line.replace("*", "").strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| gap |")]
+    prose = " ".join(page.split("- **Collections.**")[1].split("## What this does not show")[0].split())
+    for _, overall, _, only_data, given_alpha in gaps:
+        assert [cell for cell in (overall, only_data, given_alpha) if cell not in prose] == []
+    runs = runs_of("text")
+    whole = kendalltau(runs["erg_gap_share"], runs["test_loss"]).statistic
+    assert f"{whole:.2f} (" in gaps[1][1]
+    found = []
+    for _, group in runs.groupby(["steps", "batch", "rate"]):  # all pairs with unlike amounts of data
+        i, j = np.triu_indices(len(group), 1)
+        apart = group["data"].to_numpy()[i] != group["data"].to_numpy()[j]
+        x, y = (np.sign(v[i] - v[j])[apart] for v in group[["erg_gap_share", "test_loss"]].to_numpy().T)
+        found.append((x @ y) / np.sqrt((x @ x) * (y @ y)))
+    assert f"{np.mean(found):.2f} (" in gaps[1][3]
