@@ -154,7 +154,8 @@ def of_notebook(notebook: str) -> list[Entry]:
 def notebooks() -> list[str]:
     """The prefixes of the notebooks that have a file here."""
     found = [m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)])]
-    return [m.removeprefix("n") for m in sorted(found) if re.fullmatch(r"n\d\d|x\d", m)]
+    found = [m.removeprefix("n") for m in found if re.fullmatch(r"n\d\d|x\d+", m)]
+    return sorted(found, key=lambda m: (m.startswith("x"), int(m.lstrip("x"))))
 
 
 def find(name: str, kind: type[Kind]) -> Kind:
@@ -189,7 +190,7 @@ def _module(notebook: str) -> str:
 
 
 def _allow(name: str) -> None:
-    if not re.fullmatch(r"(\d\d|x\d)(-[a-z0-9]+)+", name):
+    if not re.fullmatch(r"(\d\d|x\d+)(-[a-z0-9]+)+", name):
         raise ValueError(f"name={name!r}; it must be NN-slug, such as '02-upper-edge', or xN-slug in an extra")
     if name in entries:
         raise ValueError(f"name={name!r} is taken")

@@ -207,7 +207,7 @@ def test_unknown_names_are_answered_with_close_ones():
 
 
 def test_an_exercise_is_registered_once_under_a_proper_name():
-    for name in ("00-share-beyond", "two", "2-x", "02-Upper", "x12-y"):
+    for name in ("00-share-beyond", "two", "2-x", "02-Upper", "x-y"):
         with pytest.raises(ValueError, match="is taken" if name in NAMES else "NN-slug"):
             exercises.exercise(name, "", "", [])
         with pytest.raises(ValueError, match="is taken" if name in NAMES else "NN-slug"):
