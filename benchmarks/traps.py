@@ -243,7 +243,7 @@ def _first(step: Array, reached: npt.NDArray[np.bool_]) -> str:
 def ablation(name: str, run: GrokkingTraining) -> list[list[str]]:
     """Loss and accuracy without the traps and the largest direction, and without others of the same size."""
     rows, rng = [], np.random.default_rng(5)
-    for step in run.weight_steps[-2:]:
+    for step in run.weight_steps[-2:] if name == "switched_off" else run.weight_steps[-1:]:
         weights = run.weights(step)
         whole = run.evaluate(weights)
         rows.append([f"{name}, step {step}", "", "nothing", "", f"{whole.test_loss:.3g}", f"{whole.test_accuracy:.2%}"])

@@ -22,7 +22,7 @@ from ._arrays import Array, Rng, as_real, one_blas_thread
 from ._repr import html_table
 from .ensembles.matrices import null_matrix
 from .laws.spiked import spike_strength, spike_threshold
-from .laws.tracy_widom import TracyWidom, edge_scaling, largest_eigenvalue_p_value
+from .laws.tracy_widom import TracyWidom, edge_scaling
 from .weights.read import find_weights
 
 Shuffle = Literal["entries", "signs", "scaled", "rows", "columns"]
@@ -207,10 +207,11 @@ def find_traps(
 
         mu + s F^-1(1 - level),   F the law TW_1,  mu and s of Johnstone (2001) for (N - k + 1) x (M - k + 1) noise,
 
-    with the noise's variance from what is left beside the largest eigenvalues. In Gaussian noise that happens with
-    probability ``level`` in any one shuffle. A trap *survives* if, without the larger ones, the largest eigenvalue is
-    beyond the noise in at least half of all shuffles, which noise alone practically never does. With ``shuffles=1`` the
-    test is that of a single shuffle, and its level is ``level``.
+    with the noise's variance from what is left beside the largest eigenvalues, and s smaller by the part that this
+    variance takes of the fluctuation. In Gaussian noise that happens with probability ``level`` in any one shuffle. A
+    trap *survives* if, without the larger ones, the largest eigenvalue is beyond the noise in at least half of all
+    shuffles, which noise alone practically never does. With ``shuffles=1`` the test is that of a single shuffle, at
+    level ``level``.
 
     **What makes it.** A shuffle of entries keeps their sizes alone. So what survives it is a single entry, of strength
     theta = |w|, or the mean m of all entries, theta = |m| sqrt(N M). Either leaves the noise where theta exceeds
@@ -289,7 +290,7 @@ def find_traps(
         shape=(A.shape[0], A.shape[1]),
         sigma=sigma,
         edge=_edge(N, M, sigma),
-        threshold=noise.threshold(N, M, sigma),
+        threshold=noise.threshold(0, sigma),
         level=level,
         shuffles=shuffles,
         largest={kind: look.tops[:, 0] for kind, look in looks.items()},
@@ -404,12 +405,24 @@ class _Noise:
         self.level, self.most = level, most
         self.allowance = float(TracyWidom(1).ppf(1 - level))
         #: of unit noise that k larger traps leave
-        self.thresholds = [self.threshold(self.N - k, self.M - k, 1.0) for k in range(most)]
+        self.thresholds = [self.threshold(k, 1.0) for k in range(most)]
 
-    def threshold(self, N: int, M: int, sigma: float) -> float:
-        """What the largest eigenvalue of N x M noise exceeds with probability ``level``, as one of X."""
-        centre, scale = edge_scaling(N, M, sigma)
-        return (centre + scale * self.allowance) * N / self.N
+    def scaling(self, rank: int) -> tuple[float, float]:
+        """Centre and scale of the largest eigenvalue of X over the mean square of the entries, beside ``rank`` traps.
+
+        The mean square of Gaussian noise is independent of all that is divided by it. So the variances of their
+        logarithms add, and the quotient has that of the eigenvalue less 2 / (N M); their means are the same.
+        """
+        N, M, law = self.N - rank, self.M - rank, TracyWidom(1)
+        centre, scale = edge_scaling(N, M)
+        mean = centre + scale * law.mean()
+        narrower = float(np.sqrt(1 - 2 * mean**2 / (N * M * scale**2 * law.var())))
+        return (mean - narrower * scale * law.mean()) * N / self.N, narrower * scale * N / self.N
+
+    def threshold(self, rank: int, sigma: float) -> float:
+        """What the largest eigenvalue of X exceeds with probability ``level``, beside ``rank`` traps."""
+        centre, scale = self.scaling(rank)
+        return sigma**2 * (centre + scale * self.allowance)
 
     def top(self, A: Array) -> Array:
         """The ``most`` + 1 largest eigenvalues of X, descending."""
@@ -455,8 +468,8 @@ class _Noise:
         """How often noise of what ``rank`` larger traps leave has an eigenvalue as large."""
         if sigma == 0:
             return 0.0
-        N, M = self.N - rank, self.M - rank
-        return float(largest_eigenvalue_p_value(eigenvalue * self.N / N, N, M, sigma))
+        centre, scale = self.scaling(rank)
+        return float(TracyWidom(1).sf((eigenvalue / sigma**2 - centre) / scale))
 
     def vectors(self, A: Array, k: int) -> tuple[Array, Array, Array]:
         """The k largest eigenvalues of X, left and right singular vectors of A as its columns."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rmt_lab.ensembles import gaussian, shuffled, student_t
 from rmt_lab.laws import MarchenkoPastur
 from rmt_lab.laws.spiked import spike_eigenvalue, spike_threshold
-from rmt_lab.traps import FEWEST, KEPT, SHUFFLES, find_traps, remove_traps
+from rmt_lab.traps import FEWEST, KEPT, SHUFFLES, _Noise, find_traps, remove_traps
 
 N, M = 120, 80
 SIZE = 2.5 * (N * M) ** 0.25  # of what is planted, where the threshold is 1.0 times that
@@ -42,6 +42,19 @@ def test_one_shuffle_of_noise_is_beyond_at_the_level():
         assert 0.6 * level < np.mean(rates) < 1.5 * level
 
 
+@pytest.mark.parametrize("shape", [(80, 50), (40, 40), (90, 30)])
+def test_the_threshold_knows_that_the_noise_level_is_that_of_the_matrix_itself(shape):
+    """Tracy-Widom without that correction is exceeded by 3 % of the 80 x 50 ones, not by 5 %."""
+    noise, rng, beyond = _Noise(np.ones(shape), 0.05, 1), np.random.default_rng(19), []
+    for _ in range(2000):
+        W = rng.normal(size=shape)
+        s = np.linalg.eigvalsh(W.T @ W)[-1] / shape[0] / np.mean(W**2)
+        p = noise.p_value(s, 0, 1.0)
+        assert (p <= 0.05) == (s >= noise.threshold(0, 1.0))
+        beyond.append([p <= 0.05, p <= 0.2])
+    assert np.mean(beyond, axis=0) == pytest.approx([0.05, 0.2], abs=0.03)
+
+
 def test_noise_has_no_trap_and_patterns_at_the_level():
     rng = np.random.default_rng(2)
     found = [entries_only(rng.normal(size=(60, 40)), rng, 40) for _ in range(100)]
@@ -51,7 +64,7 @@ def test_noise_has_no_trap_and_patterns_at_the_level():
 
 def test_heavy_tailed_entries_are_told_as_entries():
     rng = np.random.default_rng(3)
-    found = [entries_only(student_t(60, 40, 3.0, rng=rng), rng, 40) for _ in range(30)]
+    found = [entries_only(student_t(60, 40, 3.0, rng=rng), rng, 30) for _ in range(25)]
     assert np.mean([f.num_traps > 0 for f in found]) > 0.5
     assert np.mean([any(t.cause in ("row", "column", "pattern") for t in f.traps) for f in found]) < 0.2
     causes = [t.cause for f in found for t in f.surviving]

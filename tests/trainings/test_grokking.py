@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rmt_lab import _files, analyze, find_traps, trainings
+from rmt_lab import _files, analyze, find_traps, remove_traps, trainings
 from rmt_lab.plotting import follow, plot_training
 from rmt_lab.trainings import GrokkingTraining, grokking
 
@@ -43,14 +43,45 @@ def test_it_knows_the_training_pairs_long_before_the_others(run):
     assert run.train_accuracy[-1] == 1
 
 
+def test_test_accuracy_falls_again_where_the_decay_was_switched_off(run):
+    off = trainings.load("switched_off")
+    assert off.record["run"]["decay_until"] == 8000
+    step, _train, test = off.curve.T
+    before = step <= 8000
+    np.testing.assert_array_equal(off.curve[before], run.curve[: before.sum()])  # the same net up to there
+    assert test[step == 8000] == 1
+    assert test[step > 16_000].min() < 0.9
+    assert run.curve[run.curve[:, 0] > 8000, 2].min() > 0.999
+
+
+def test_the_trap_of_the_output_is_its_mean_and_costs_nothing():
+    """All outputs of a pair are shifted by one number, which the softmax does not see; other directions it does see."""
+    off = trainings.load("switched_off")
+    step = off.weight_steps[-1]
+    weights = off.weights(step)
+    found = find_traps(weights["output"], shuffles=40, kinds=())
+    assert [t.cause for t in found.surviving] == ["mean"]
+    without = remove_traps({f"{name}.weight": W for name, W in weights.items()}, shuffles=40)
+    assert without["embedding.weight"] is weights["embedding"]
+    whole = off.evaluate(weights)
+    changed = off.evaluate({name: without[f"{name}.weight"] for name in weights})
+    assert changed.test_loss == pytest.approx(whole.test_loss, rel=1e-4)
+    assert changed.test_accuracy == whole.test_accuracy
+    rng = np.random.default_rng(0)
+    u, v = (rng.normal(size=n) for n in weights["output"].shape)
+    size = found.surviving[0].size
+    other = weights["output"] + size * np.outer(u / np.linalg.norm(u), v / np.linalg.norm(v))
+    assert off.evaluate(weights | {"output": other}).test_loss > 10 * whole.test_loss
+
+
 @each_run
 def test_the_weights_have_the_losses_that_were_recorded(name):
     run = trainings.load(name)
     for step in run.weight_steps:
         found, i = run.evaluate(run.weights(step)), run.steps.index(step)
-        assert found.train_accuracy == pytest.approx(run.train_accuracy[i], abs=0.002)  # half precision
-        assert found.test_accuracy == pytest.approx(run.test_accuracy[i], abs=0.002)
-        assert found.test_loss == pytest.approx(run.test_loss[i], rel=0.02, abs=1e-6)
+        assert found.train_accuracy == pytest.approx(run.train_accuracy[i], abs=0.005)  # half precision
+        assert found.test_accuracy == pytest.approx(run.test_accuracy[i], abs=0.005)
+        assert found.test_loss == pytest.approx(run.test_loss[i], rel=0.1, abs=1e-6)
 
 
 @each_run
