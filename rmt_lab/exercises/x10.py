@@ -208,19 +208,17 @@ def heavy(counts: Sequence[float]) -> str:
 
 
 @prediction(
-    "x10-grok",
-    options=["none", "some, the first before it groks", "some, the first after it has grokked"],
-    why="What the net learns are patterns over many rows and columns, and a shuffle destroys them.",
+    "x10-announces",
+    options=["before it falls", "after it has fallen", "never"],
+    why="The mean of the output layer begins to grow when the weight decay is gone. Whether it matters is another "
+    "question.",
 )
-def in_training(counts: Sequence[float]) -> str:
-    """When the first trap appears in a training that groks."""
-    before, after = counts
-    if not before and not after:
-        return "none"
-    return "some, the first before it groks" if before else "some, the first after it has grokked"
-
-
-Drawn = Callable[[int, int, float, Any], Any]
+def announces(steps: Sequence[float | None]) -> str:
+    """When the first trap comes in a training that loses its test accuracy again."""
+    trap, fall = steps
+    if trap is None:
+        return "never"
+    return "before it falls" if fall is None or trap < fall else "after it has fallen"
 
 
 def _direction(rows: int, columns: int, theta: float, rng: Any) -> Array:
@@ -355,13 +353,16 @@ def control(answer: Any) -> str | None:
 
 
 @prediction(
-    "x10-planted",
-    options=["above 99 %", "90 to 99 %", "below 90 %"],
-    why="One connection of 16384 changed, and one hidden unit gets one coordinate of an embedding too often.",
+    "x10-without",
+    options=["it comes back above 99 %", "it changes by less than a point", "it falls further"],
+    why="The mean of the output layer adds one number to all outputs, and the largest of them stays the largest.",
 )
-def planted(accuracy: float) -> str:
-    """The test accuracy of the net with a planted trap in its hidden layer."""
-    return "above 99 %" if accuracy > 0.99 else "90 to 99 %" if accuracy >= 0.9 else "below 90 %"
+def without(accuracies: Sequence[float]) -> str:
+    """The test accuracy after a training's trap is taken out."""
+    before, after = accuracies
+    if abs(after - before) < 0.01:
+        return "it changes by less than a point"
+    return "it comes back above 99 %" if after > 0.99 else "it falls further"
 
 
 question(
@@ -381,7 +382,7 @@ question(
     points=[
         "trainings that do lose it beside trainings that do not, with several seeds of each",
         "a threshold fixed beforehand, and how often it is passed by chance in all matrices and steps looked at",
-        "the trap comes first, and the accuracy falls later",
+        "the trap comes first, and the accuracy falls later; and no trap comes where nothing falls",
         "the accuracy comes back when the trap is taken out, and not when a random direction of its strength is",
     ],
 )
