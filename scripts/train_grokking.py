@@ -7,6 +7,7 @@ rectified units on the two embeddings side by side, and 59 outputs. No biases; f
 2022, arXiv 2201.02177). ``switched_off`` is the same until step 8000, and goes on without weight decay, in the hope
 to see test accuracy fall again (Prakash & Martin, arXiv 2602.02859). ``memorising`` has cross entropy and no decay from
 the start. ``no_decay`` has no decay and the squared error of all outputs, with which the net generalises all the same.
+``centred`` is the control of ``switched_off`` that docs/traps.md tells of; it does not ship.
 
 A run writes the weights at about 30 steps, evenly spaced in log(step), and both accuracies every 50, into ``--out``.
 ``--pack`` looks for traps in them and writes rmt_lab/data/grokking/RUN.npz: losses, accuracies, singular values, the
@@ -44,6 +45,7 @@ class Run:
     loss: str
     weight_decay: float
     decay_until: int | None = None  # the step at which the weight decay is switched off
+    centred: bool = False  # from then on the mean over the outputs is subtracted after every step
     steps: int = 40_000
     fraction: float = 0.5  # of all pairs that are seen
     seed: int = 0
@@ -54,6 +56,7 @@ RUNS = {
     "grokking": Run("cross entropy", 1.0),
     "no_decay": Run("squared error", 0.0),
     "switched_off": Run("cross entropy", 1.0, decay_until=8000),
+    "centred": Run("cross entropy", 1.0, decay_until=8000, centred=True),
     "memorising": Run("cross entropy", 0.0, steps=8000),
 }
 
@@ -121,6 +124,9 @@ def train(name: str, run: Run, folder: Path) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss_of(run, outputs(weights, a, b), y).backward()
         optimizer.step()
+        if run.centred and step >= run.decay_until:
+            with torch.no_grad():
+                weights[-1] -= weights[-1].mean(0)  # the softmax does not see it, and rounding would
 
 
 def traps_of(step: int, layer: str, W: np.ndarray) -> list[list]:
@@ -191,7 +197,7 @@ if __name__ == "__main__":
     parser.add_argument("--pack", action="store_true", help="make the shipped files of the finished runs")
     given = parser.parse_args()
     if given.pack:
-        for name in [given.run] if given.run else RUNS:
+        for name in [given.run] if given.run else [x for x, run in RUNS.items() if not run.centred]:
             pack(name, RUNS[name], given.out)
     elif given.run:
         train(given.run, RUNS[given.run], given.out)
