@@ -25,7 +25,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-NOTEBOOKS = [*sorted(FOLDER.glob("[0-9][0-9]_*.ipynb")), *sorted(FOLDER.glob("extras/x[0-9]_*.ipynb"))]
+_IN_ORDER = ("[0-9][0-9]", "extras/x[0-9]", "extras/x[0-9][0-9]")
+NOTEBOOKS = [path for n in _IN_ORDER for path in sorted(FOLDER.glob(f"{n}_*.ipynb"))]
 MOST_SECONDS = 360  # for all of them
 MOST_MEGABYTES = 1200  # for each
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
@@ -87,8 +88,8 @@ def main() -> int:
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", metavar="NN", help="first two letters of notebooks (default: all)")
-    chosen = [p for p in NOTEBOOKS if p.name[:2] in (parser.parse_args().only or p.name)]
+    parser.add_argument("--only", nargs="+", metavar="NN", help="beginnings of their names (default: all)")
+    chosen = [p for p in NOTEBOOKS if p.name.partition("_")[0] in (parser.parse_args().only or p.name)]
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before\n\n{'':28}{'seconds':>8}{'MB':>7}")
     runs = []
     for path in chosen:

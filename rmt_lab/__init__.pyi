@@ -26,6 +26,8 @@ from .tails.fingers import fix_fingers as fix_fingers
 from .tails.power_law import fit_power_law as fit_power_law
 from .tails.truncated import fit_truncated_power_law as fit_truncated_power_law
 from .trainings import quality as quality
+from .traps import find_traps as find_traps
+from .traps import remove_traps as remove_traps
 from .weights.read import iter_weights as iter_weights
 
 __version__: str

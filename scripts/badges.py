@@ -19,7 +19,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"
-PAGES = [ROOT / "README.md", *sorted(FOLDER.glob("[0-9][0-9]_*.ipynb")), *sorted(FOLDER.glob("extras/x[0-9]_*.ipynb"))]
+_IN_ORDER = ("[0-9][0-9]", "extras/x[0-9]", "extras/x[0-9][0-9]")
+PAGES = [ROOT / "README.md", *(path for n in _IN_ORDER for path in sorted(FOLDER.glob(f"{n}_*.ipynb")))]
 LINE = re.compile(r"(?:\[!\[[^]]*\]\([^)]*badge[^)]*\)\]\([^)]*\) ?)+\n\n")
 UNSET = "no address yet: `make badges` sets it"  # shown where the mouse rests on a badge
 INSTALL = ["install", "remove-cell"]  # tags of the cell; the second one keeps it out of pages made by Sphinx
@@ -71,7 +72,7 @@ def badges(page: Path, repository: str | None, site: str | None = None) -> str:
     ValueError
         If the address is not that of a repository on GitHub.
     """
-    extra = "extras/" if re.match(r"x\d_", page.name) else ""
+    extra = "extras/" if re.match(r"x\d+_", page.name) else ""
     folder = "binder" if page.suffix == ".md" else "../../binder" if extra else "../binder"
     if repository is None:
         targets = [f'{folder}/README.md "{UNSET}"'] * 3

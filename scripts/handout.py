@@ -155,7 +155,8 @@ def write(folder: Path) -> list[Path]:
     written = [folder / "nbgrader" / "nbgrader_config.py"]
     written[0].parent.mkdir(parents=True, exist_ok=True)
     written[0].write_text(CONFIG, encoding="utf-8")
-    for path in [*sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")), *sorted(NOTEBOOKS.glob("extras/x[0-9]_*.ipynb"))]:
+    in_order = ("[0-9][0-9]", "extras/x[0-9]", "extras/x[0-9][0-9]")
+    for path in [path for n in in_order for path in sorted(NOTEBOOKS.glob(f"{n}_*.ipynb"))]:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         copies = {
             folder / "student" / path.name: student(notebook),

@@ -85,7 +85,8 @@ def config(wheels: list[Path]) -> dict[str, dict[str, object]]:
 def landing_page() -> str:
     """The first page: what was checked, and the notebooks."""
     links = []
-    for path in [*sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb")), *sorted(NOTEBOOKS.glob("extras/x[0-9]_*.ipynb"))]:
+    in_order = ("[0-9][0-9]", "extras/x[0-9]", "extras/x[0-9][0-9]")
+    for path in [path for n in in_order for path in sorted(NOTEBOOKS.glob(f"{n}_*.ipynb"))]:
         first = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
         title = html.escape(first.partition("\n")[0].removeprefix("# "))
         place = path.relative_to(ROOT).as_posix()

@@ -37,14 +37,16 @@ ROOT = Path(__file__).parents[1]
 TITLE = "Random matrix theory for deep networks: the course"
 PARTS = {
     "The course": sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")),
-    "Extras": sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb")),
+    "Extras": [
+        path for n in ("x[0-9]", "x[0-9][0-9]") for path in sorted((ROOT / "notebooks").glob(f"extras/{n}_*.ipynb"))
+    ],
 }
 NAMES = {path.stem for paths in PARTS.values() for path in paths}
 LEFT_OUT = FOLDED | {"remove-cell"}
 #: Pixels of a figure as wide as the page; narrower ones keep their letters as large as those of the others.
 FULL_WIDTH = 1050
 FOLD = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
-SAID = re.compile(r"\b[Nn]otebook (\d\d|x\d)\b")  # a notebook by its number
+SAID = re.compile(r"\b[Nn]otebook (\d\d|x\d+)\b")  # a notebook by its number
 TAG = re.compile(r"\\tag\{(.*?)\}")
 MARKDOWN = "commonmark_x-gfm_auto_identifiers"
 STRICT = ["--fail-if-warnings"]  # as of a formula that pandoc does not know

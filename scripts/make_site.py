@@ -31,10 +31,10 @@ from rmt_lab.explorers.view import Explorer
 
 ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-EXTRAS = sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb"))
+EXTRAS = [path for n in ("x[0-9]", "x[0-9][0-9]") for path in sorted((ROOT / "notebooks").glob(f"extras/{n}_*.ipynb"))]
 GUIDES = ["instructors", "columns", "large-models", "families"]
 STUDIES = [
-    "nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "temperature", "gallery",
+    "nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "temperature", "traps", "gallery",
 ]  # fmt: skip
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "binder/README.md"]
 #: What the first page says in place of a comment of this name, once the file is there.
@@ -167,7 +167,7 @@ def make_flipbooks(folder: Path, placed: dict[Path, dict[str, Placed]]) -> dict[
             if said in first:
                 addresses[said] = first[said]
             else:
-                addresses[said] = f"{site_explorers.name(kind)}-{path.stem[:2]}.html"
+                addresses[said] = f"{site_explorers.name(kind)}-{path.stem.partition('_')[0]}.html"
                 files[addresses[said]] = kind, place.parameters
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         list(pool.map(_flipbook, *zip(*[(kind, p, folder / file) for file, (kind, p) in files.items()], strict=True)))

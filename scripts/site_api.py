@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "rmt_lab"
 #: The rooms in the order of a reader, who comes with a model or with a matrix.
 ROOMS = [
     "analysis", "verdict", "phases", "comparison", "spectrum", "bulk", "tails", "laws", "ensembles", "weights", "atlas",
-    "trainings", "plotting", "explorers", "exercises", "report", "cli",
+    "trainings", "traps", "plotting", "explorers", "exercises", "report", "cli",
 ]  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from .style import (
 )
 from .tails import choose, peel, plot_choice, plot_erg, plot_fingers, plot_peeling, plot_scan, plot_tail
 from .trainings import follow, plot_training
+from .traps import plot_traps
 
 __all__ = [
     "EIGENVALUE",
@@ -84,6 +85,7 @@ __all__ = [
     "plot_tail",
     "plot_temperature",
     "plot_training",
+    "plot_traps",
     "run_groups",
     "spectrum_bins",
 ]

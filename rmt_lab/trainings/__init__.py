@@ -1,7 +1,19 @@
-"""Recorded trainings: three of one seed each, step by step; and collections of many, that differ in their settings."""
+"""Recorded trainings, step by step: of language models and of nets that grok; and collections of many short ones."""
 
 from . import quality
 from .collections import Collection, collection
-from .training import Training, checksum, load, names, record
+from .grokking import Evaluation, GrokkingTraining, load
+from .training import Training, checksum, names, record
 
-__all__ = ["Collection", "Training", "checksum", "collection", "load", "names", "quality", "record"]
+__all__ = [
+    "Collection",
+    "Evaluation",
+    "GrokkingTraining",
+    "Training",
+    "checksum",
+    "collection",
+    "load",
+    "names",
+    "quality",
+    "record",
+]

@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from course import NOTEBOOKS, UNFINISHED, cells, leaks, solution_code, tagged
+from course import NOTEBOOKS, UNFINISHED, cells, leaks, prefix, solution_code, tagged
 
 import rmt_lab as rl
 from rmt_lab import exercises
@@ -21,7 +21,7 @@ from rmt_lab.exercises.registry import Exercise, entries, find, listed
 
 matplotlib.use("Agg")
 
-NUMBERS = [path.name[:2] for path in NOTEBOOKS]
+NUMBERS = [prefix(path) for path in NOTEBOOKS]
 NAMES = [name for number in NUMBERS for name in names(number)]
 FEWEST = {True: (1, 0), False: (10, 5)}  # wrong and right answers of an exercise; True: the notebook is unfinished
 MOST_CHOICES = 1 / 4
@@ -65,7 +65,7 @@ def test_nonsense_is_refused_never_raised(name):
         assert "Traceback" not in repr(feedback)
         assert repr(feedback)
         assert feedback._repr_html_()
-    assert not any(item.done for item in progress(name[:2]).items)
+    assert not any(item.done for item in progress(name.partition("-")[0]).items)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_right_answers_are_accepted_in_unusual_forms(name, table):
 
 
 def solutions_of(name):
-    path = next(p for p in NOTEBOOKS if p.name.startswith(name.partition("-")[0]))
+    path = next(p for p in NOTEBOOKS if prefix(p) == name.partition("-")[0])
     return [c for c in tagged(path, "solution") if c.checked == name]
 
 
@@ -119,7 +119,7 @@ def test_few_exercises_are_multiple_choice():
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_exercises_stand_in_the_notebook_as_the_framework_asks(path):
-    number = path.name[:2]
+    number = prefix(path)
     stubs, solutions = tagged(path, "exercise"), tagged(path, "solution")
     assert len(stubs) >= 2
     assert [c.checked for c in stubs] == names(number)
@@ -141,7 +141,7 @@ def said(cell):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_each_prediction_is_asked_once_and_revealed_once_later(path):
-    number = path.name[:2]
+    number = prefix(path)
     stubs = tagged(path, "prediction")
     assert [c.asked("prediction") for c in stubs] == names(number, "prediction")
     assert [c for c in cells(path) if c.kind == "code" and c.asked("prediction") and c not in stubs] == []
@@ -158,7 +158,7 @@ def test_each_prediction_is_asked_once_and_revealed_once_later(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_each_question_is_asked_once_and_two_in_a_finished_notebook(path):
-    number = path.name[:2]
+    number = prefix(path)
     stubs = tagged(path, "written")
     assert [c.asked("written") for c in stubs] == names(number, "question")
     assert [said(c) for c in stubs] == [["No answer yet."]] * len(stubs)

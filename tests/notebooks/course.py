@@ -11,8 +11,13 @@ ROOT = Path(__file__).parents[2]
 BINDER = ROOT / "binder"
 MADE = ROOT / ".venv-binder"  # by `make binder`
 CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-EXTRAS = sorted((ROOT / "notebooks" / "extras").glob("x[0-9]_*.ipynb"))
+EXTRAS = [path for n in ("x[0-9]", "x[0-9][0-9]") for path in sorted((ROOT / "notebooks").glob(f"extras/{n}_*.ipynb"))]
 NOTEBOOKS = [*CORE, *EXTRAS]
+
+
+def prefix(notebook):
+    """The first letters of a notebook's name, as its exercises have them: ``"00"`` or ``"x10"``."""
+    return Path(notebook).name.partition("_")[0]
 
 
 def script(name):

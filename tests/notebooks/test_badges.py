@@ -60,8 +60,9 @@ def test_an_address_opens_each_notebook_by_itself(end):
         f"{SITE}{stem}.html",
     ]
     assert second == first.replace("00_start_here", "01_the_law_of_noise")
-    extra = badges.badges(ROOT / "notebooks" / "extras" / "x9_new.ipynb", ADDRESS)
-    assert extra == first.replace("../", "../../").replace("00_start_here", "extras/x9_new")
+    for new in ("x9_new", "x10_new"):
+        extra = badges.badges(ROOT / "notebooks" / "extras" / f"{new}.ipynb", ADDRESS)
+        assert extra == first.replace("../", "../../").replace("00_start_here", f"extras/{new}")
     readme = badges.badges(badges.PAGES[0], ADDRESS)
     assert readme == first.replace("../", "").replace(f"{SITE}{stem}.html", SITE)
     assert "(https://here.org/course/)" in badges.badges(badges.PAGES[0], ADDRESS, "https://here.org/course")

@@ -13,7 +13,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from course import BINDER, MADE, NOTEBOOKS, ROOT, cells, leaks, solution_code, tagged
+from course import BINDER, MADE, NOTEBOOKS, ROOT, cells, leaks, prefix, solution_code, tagged
 
 from benchmarks.notebooks import MOST_MEGABYTES, run
 from rmt_lab.exercises import check, names
@@ -110,7 +110,7 @@ def texts(outputs):
 
 @each_notebook
 def test_every_solution_passes_its_check(path, solved):
-    assert [said["name"] for said in solved] == names(path.name[:2])
+    assert [said["name"] for said in solved] == names(prefix(path))
     assert [said["name"] for said in solved if not said["right"]] == []
     for said in solved:
         assert said["repr"].startswith("Right: ")

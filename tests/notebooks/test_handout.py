@@ -9,7 +9,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
 import pytest
-from course import NOTEBOOKS, ROOT, cells, handout, solution_code, tagged
+from course import NOTEBOOKS, ROOT, cells, handout, prefix, solution_code, tagged
 
 from rmt_lab.exercises import names
 
@@ -63,10 +63,10 @@ def test_instructor_copies_are_what_nbgrader_reads(path):
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[A-Za-z0-9_-]+", i) for i in ids)
     by_hand = [m["grade_id"] for m in found if m["solution"] and m["grade"]]
-    assert sorted(by_hand) == sorted(n for kind in ("prediction", "question") for n in names(path.name[:2], kind))
-    assert [m["grade_id"] for m in found if m["solution"] and not m["grade"]] == names(path.name[:2])
-    assert [m["grade_id"] for m in found if m["grade"] and m["locked"]] == [f"{n}-test" for n in names(path.name[:2])]
-    assert sum(m.get("points", 0) for m in found) == len(names(path.name[:2])) + len(by_hand)
+    assert sorted(by_hand) == sorted(n for kind in ("prediction", "question") for n in names(prefix(path), kind))
+    assert [m["grade_id"] for m in found if m["solution"] and not m["grade"]] == names(prefix(path))
+    assert [m["grade_id"] for m in found if m["grade"] and m["locked"]] == [f"{n}-test" for n in names(prefix(path))]
+    assert sum(m.get("points", 0) for m in found) == len(names(prefix(path))) + len(by_hand)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -106,7 +106,7 @@ def test_what_later_cells_need_stands_in_no_cell_of_the_students(path):
 
 
 def test_there_is_something_to_grade_by_hand():
-    assert any(names(path.name[:2], kind) for path in NOTEBOOKS for kind in ("prediction", "question"))
+    assert any(names(prefix(path), kind) for path in NOTEBOOKS for kind in ("prediction", "question"))
 
 
 def test_a_fresh_copy_runs_without_points_and_a_solved_one_earns_them_all(monkeypatch):

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from course import NOTEBOOKS, ROOT, handout
+from course import NOTEBOOKS, ROOT, handout, prefix
 
 from rmt_lab.exercises import names
 from rmt_lab.exercises.registry import Prediction, Question, find
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 WHICH = os.environ.get("RMT_LAB_GRADE", "01 x2").split()  # short ones; in x2 all imports stand in the first exercise
-GRADED = [path.stem for path in NOTEBOOKS if path.name[:2] in WHICH or WHICH == ["all"]]
+GRADED = [path.stem for path in NOTEBOOKS if prefix(path) in WHICH or WHICH == ["all"]]
 STUDENTS = ["ada", "ben", "cem"]
 MARKED = re.compile(r"### BEGIN SOLUTION\n(.*?)\n### END SOLUTION", re.DOTALL)
 each_graded = pytest.mark.parametrize("name", GRADED)
@@ -124,7 +124,7 @@ def submissions(course, name):
     """What the three students hand in, made from the released notebook."""
     solution = {s[2]: MARKED.search(s[0]["source"])[1] for s in asked(course.notebook("source", name))}
     ada, ben, cem = (course.notebook("release", name) for _ in STUDENTS)
-    exercises = names(name[:2])
+    exercises = names(prefix(name))
     for cell, tag, of, answer in asked(ada):
         fill(cell, solution[of] if tag == "exercise" else in_words(tag, of, answer))
     for cell, _, of, _ in asked(ben):
@@ -185,7 +185,7 @@ def test_every_notebook_becomes_an_assignment_without_its_solutions(path, course
 @each_graded
 def test_each_solved_exercise_has_its_point_and_no_other(name, course):
     """Also after a cell that raises or is no Python, and beside a progress bar."""
-    exercises = names(name[:2])
+    exercises = names(prefix(name))
     solved = {"ada": exercises, "ben": exercises[::2], "cem": exercises[-1:]}
     for student, right in solved.items():
         points = {e: course.told[name][student][f"{e}-test"] for e in exercises}
@@ -194,7 +194,7 @@ def test_each_solved_exercise_has_its_point_and_no_other(name, course):
 
 @each_graded
 def test_predictions_and_answers_in_words_wait_for_a_hand_unless_nobody_touched_them(name, course):
-    words = [*names(name[:2], "prediction"), *names(name[:2], "question")]
+    words = [*names(prefix(name), "prediction"), *names(prefix(name), "question")]
     assert words
     for student in STUDENTS:
         found = {w: course.told[name][student][w] for w in words}
@@ -205,8 +205,8 @@ def test_the_table_has_all_points(course):
     with (course.folder / "grades.csv").open(encoding="utf-8") as file:
         table = {(row["assignment"], row["student_id"]): row for row in csv.DictReader(file)}
     for name in GRADED:
-        exercises = names(name[:2])
-        whole = len(exercises) + len(names(name[:2], "prediction")) + len(names(name[:2], "question"))
+        exercises = names(prefix(name))
+        whole = len(exercises) + len(names(prefix(name), "prediction")) + len(names(prefix(name), "question"))
         expected = {"ada": whole, "ben": len(exercises[::2]), "cem": whole - len(exercises) + 1}
         for student, score in expected.items():
             assert float(table[name, student]["score"]) == score, (name, student)
@@ -220,7 +220,7 @@ def test_feedback_helps_and_gives_no_solution_away(name, course):
     handed_out = "\n".join(cell["source"] for cell in course.notebook("release", name)["cells"])
     solution = {s[2]: MARKED.search(s[0]["source"])[1] for s in asked(course.notebook("source", name))}
     ada, ben, cem = (course.feedback(student, name) for student in STUDENTS)
-    exercises = names(name[:2])
+    exercises = names(prefix(name))
     for words, unsolved in ((ben, exercises[1::2]), (cem, exercises[:-1])):
         lines = [line.strip() for e in unsolved for line in solution[e].splitlines()]
         secret = [line for line in lines if len(line) > 7 and line not in handed_out]
@@ -229,7 +229,7 @@ def test_feedback_helps_and_gives_no_solution_away(name, course):
     assert "Not yet: no answer given" in ben
     assert ("Hint: " in cem) == (len(exercises) > 2)  # the first one raises, and the last one is solved
     assert "invalid syntax" in cem
-    points = [point for q in names(name[:2], "question") for point in find(q, Question).points]
+    points = [point for q in names(prefix(name), "question") for point in find(q, Question).points]
     assert [point for point in points if point not in ada] == []
     assert [point for point in points if point in ben or point in handed_out] == []
 

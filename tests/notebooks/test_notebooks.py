@@ -11,7 +11,7 @@ import sys
 import nbconvert
 import nbformat
 import pytest
-from course import CORE, EXTRAS, NOTEBOOKS, PLANNED, ROOT, UNFINISHED
+from course import CORE, EXTRAS, NOTEBOOKS, PLANNED, ROOT, UNFINISHED, prefix
 
 LONGEST = 50  # minutes, a core notebook
 WORDS, LINES = 130, 8  # read in a minute, and understood in a minute
@@ -37,7 +37,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert [p.name[:2] for p in CORE] == [f"{i:02}" for i in range(11)]
+    assert [prefix(p) for p in CORE] == [f"{i:02}" for i in range(11)]
     folder = ROOT / "notebooks"
     assert sorted(folder.rglob("*.ipynb")) == sorted(NOTEBOOKS), "a notebook is called NN_slug, or xN_slug in extras"
 
@@ -48,7 +48,7 @@ def test_notebooks_that_are_named_are_there():
     texts = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8") for p in pages}
     texts |= {p.stem: "\n".join("".join(c["source"]) for c in cells_of(p)) for p in NOTEBOOKS}
     for name, text in texts.items():
-        named = set(re.findall(r"`((?:\d\d|x\d)_[a-z_]+)`|\b((?:\d\d|x\d)_[a-z_]+)\.ipynb", text))
+        named = set(re.findall(r"`((?:\d\d|x\d+)_[a-z_]+)`|\b((?:\d\d|x\d+)_[a-z_]+)\.ipynb", text))
         assert {a or b for a, b in named} <= there | PLANNED, name
     assert there == set(re.findall(r"^\| `(\w+)` \|", texts["README.md"], re.MULTILINE)) & (there | PLANNED)
 
@@ -103,13 +103,13 @@ def test_a_page_without_jupyterlab_shows_every_picture(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_opens_with_what_it_is_for_and_closes_with_what_was_learnt(path):
     texts = ["".join(c["source"]) for c in cells_of(path) if c["cell_type"] == "markdown"]
-    assert texts[0].startswith(f"# {path.name[:2]} ")
+    assert texts[0].startswith(f"# {prefix(path)} ")
     for opening in ("**The question.** ", "**You will be able to** ", "**You need** ", "**Time:** "):
         assert opening in texts[0]
     closing = texts[-1].partition("## In this notebook, we learnt\n")[2]
     assert closing.count("\n- ") >= 3
     following = re.search(r"^\*\*Next:\*\* .*`(\d\d)_\w+`", closing, re.MULTILINE)
-    assert path == CORE[-1] or path in EXTRAS or int(following[1]) == int(path.name[:2]) + 1
+    assert path == CORE[-1] or path in EXTRAS or int(following[1]) == int(prefix(path)) + 1
 
 
 def minutes_named(path):
@@ -151,7 +151,7 @@ def test_it_keeps_the_time_that_it_names(path):
     named, counted = minutes_named(path), minutes_counted(cells_of(path))
     assert named >= 20
     assert named <= LONGEST or path in EXTRAS
-    assert path.name[:2] in UNFINISHED or counted <= named, f"{counted:.1f} minutes by its words, lines and exercises"
+    assert prefix(path) in UNFINISHED or counted <= named, f"{counted:.1f} minutes by its words, lines and exercises"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
@@ -200,7 +200,7 @@ def test_numbers_of_the_text_are_printed_by_a_cell(path):
     """Or round to what is printed, or stand in the code. Folded answers may also use what the checks hold."""
     found = given(set(decimals(text_of(path))), path)
     assert len(found) <= MOST_GIVEN, found
-    number = path.name[:2]
+    number = prefix(path)
     checks = (ROOT / "rmt_lab" / "exercises" / f"{'n' if number.isdigit() else ''}{number}.py").read_text("utf-8")
     prose = re.sub(r"```python\n.*?```", "", text_of(path, FOLDED), flags=re.DOTALL)
     assert given(set(decimals(prose)), path, checks) == set()
@@ -213,7 +213,7 @@ def test_numbers_of_the_text_are_printed_by_a_cell(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_numbers_of_the_instructors_guide_are_the_notebooks(path):
-    number = path.name[:2]
+    number = prefix(path)
     sections = re.split(r"^#{2,3} ", (ROOT / "docs" / "instructors.md").read_text("utf-8"), flags=re.MULTILINE)
     (section,) = [s for s in sections if s.startswith(f"{number} ")]
     checks = (ROOT / "rmt_lab" / "exercises" / f"{'n' if number.isdigit() else ''}{number}.py").read_text("utf-8")

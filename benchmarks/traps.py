@@ -1,0 +1,333 @@
+"""What survives a shuffle, and why? All tables of docs/traps.md.
+
+    python -m benchmarks.traps           the tables, some minutes
+    python -m benchmarks.traps --write   the same into the page
+    python -m benchmarks.traps --layers  also the layers of both sample models from their weights (190 MB), an hour
+
+First matrices whose traps are known: noise, heavy-tailed entries, and what is planted. Then the layers of the atlas,
+from the spectra of their shuffles, which ship with the package. Then the trainings that grok, and what their nets lose
+with a direction taken out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from rmt_lab import atlas, fit_bulk, fit_power_law, iter_weights, trainings
+from rmt_lab.bulk import BulkFit
+from rmt_lab.ensembles import null_matrix, student_t
+from rmt_lab.laws import MarchenkoPastur
+from rmt_lab.laws.spiked import spike_strength, spike_threshold
+from rmt_lab.trainings import GrokkingTraining
+from rmt_lab.traps import CAUSES, FEWEST, SHUFFLES, Traps, find_traps
+from rmt_lab.weights import samples
+
+from .does_alpha_know import table
+
+PAGE = Path(__file__).parents[1] / "docs" / "traps.md"
+BEGIN, END = "<!-- tables: python -m benchmarks.traps --write -->", "<!-- end of the tables -->"
+SHAPE = (80, 50)
+TRIALS = 500
+RUNS = ("grokking", "switched_off", "no_decay", "memorising")
+
+Array = npt.NDArray[np.float64]
+Rng = np.random.Generator
+
+
+def drawn() -> dict[str, Callable[[Rng], Array]]:
+    return {
+        "Gaussian": lambda rng: rng.normal(size=SHAPE),
+        "t, 4 degrees": lambda rng: student_t(*SHAPE, mu=4.0, rng=rng),
+        "t, 3 degrees": lambda rng: student_t(*SHAPE, mu=3.0, rng=rng),
+    }
+
+
+def single() -> str:
+    """One shuffle each, as WeightWatcher makes it: how often it has an eigenvalue beyond a line."""
+    N, M = SHAPE
+    rows = []
+    for law, draw in drawn().items():
+        rng = np.random.default_rng(1)
+        found = [find_traps(null_matrix(draw(rng), "entries", rng), 1, rng, kinds=()) for _ in range(TRIALS)]
+        edge = MarchenkoPastur(N / M).upper_edge
+        bare = [f.largest["entries"][0] > edge * f.sigma**2 for f in found]
+        rows.append([law, str(TRIALS), f"{np.mean(bare):.1%}", f"{np.mean([f.num_traps > 0 for f in found]):.1%}"])
+    return table(["entries", "matrices", "beyond the Marchenko-Pastur edge", "beyond the 5 % threshold"], rows)
+
+
+def level() -> str:
+    rows = []
+    for law, draw in drawn().items():
+        rng = np.random.default_rng(2)
+        matrices = [null_matrix(draw(rng), "entries", rng) for _ in range(TRIALS)]
+        found = [find_traps(W, 40, rng, kinds=()) for W in matrices]
+        causes = [t.cause for f in found for t in f.surviving]
+        again = [_again(W, f, rng) for W, f in zip(matrices, found, strict=True) if f.num_traps]
+        destroyed = [any(not t.survives for t in f.traps) for f in found]
+        rows.append([
+            law, str(TRIALS), f"{np.mean([f.num_traps > 0 for f in found]):.1%}",
+            f"{np.mean([f.num_traps for f in found]):.2f}", f"{causes.count('entry')} of {len(causes)}",
+            f"{sum(again)} of {len(again)}", f"{np.mean(destroyed):.1%}",
+        ])  # fmt: skip
+    head = ["entries", "shuffled matrices", "with a trap", "traps per matrix", "put down to an entry",
+            "with a trap when these are taken out", "a row, column or pattern is claimed"]  # fmt: skip
+    return table(head, rows)
+
+
+def _again(W: Array, found: Traps, rng: Rng) -> bool:
+    """Whether the matrix has a trap when noise stands in place of the entries that were named."""
+    W = W.copy()
+    for trap in found.surviving:
+        if trap.cause == "entry":
+            W[trap.row, trap.column] = rng.normal(0, found.sigma)
+    return find_traps(W, 40, rng, kinds=()).num_traps > 0
+
+
+def planted(cause: str, size: float, rng: Rng) -> Array:
+    """Unit noise with one thing in it, whose strength is ``size`` on the scale of W."""
+    N, M = SHAPE
+    W = rng.normal(size=SHAPE)
+    i, j = rng.integers(N), rng.integers(M)
+    if cause == "entry":
+        W[i, j] = size
+    elif cause == "row":
+        W[i] *= np.sqrt(1 + size**2 / M)
+    elif cause == "column":
+        W[:, j] *= np.sqrt(1 + size**2 / N)
+    elif cause == "mean":
+        W += size / np.sqrt(N * M)
+    elif cause == "pattern":
+        u, v = rng.normal(size=N), rng.normal(size=M)
+        W += size * np.outer(u / np.linalg.norm(u), v / np.linalg.norm(v))
+    return W
+
+
+def told_apart() -> str:
+    rows = []
+    for cause in ("entry", "row", "column", "pattern", "mean"):
+        for times in (1.5, 2.0, 3.0):
+            rng = np.random.default_rng(3)
+            size = times * spike_threshold(*SHAPE)
+            found = [find_traps(planted(cause, size, rng), 40, rng, kinds=()) for _ in range(100)]
+            first = [f.traps[0].cause if f.traps else "nothing" for f in found]
+            others = [f"{first.count(x)} {x}" for x in (*CAUSES, "nothing") if x != cause and x in first]
+            rows.append([cause, f"{times:g}", f"{first.count(cause)} of 100", ", ".join(others)])
+    return table(["planted", "times the threshold", "put down to it", "and to"], rows)
+
+
+def by_shuffle() -> str:
+    rows = []
+    for cause in ("nothing", "entry", "row", "column", "pattern", "mean"):
+        rng = np.random.default_rng(4)
+        size = 2.5 * spike_threshold(*SHAPE)
+        found = [find_traps(planted(cause, size, rng), 40, rng) for _ in range(20)]
+        rows.append([cause, *(f"{np.mean([f.rates[kind] for f in found]):.0%}" for kind in SHUFFLES)])
+    return table(["planted, 2.5 times the threshold", *SHUFFLES], rows)
+
+
+def of_atlas() -> str:
+    """The layers whose shipped shuffle has a spike by ``fit_bulk``, whose level is 0.01: those of docs/nulls.md."""
+    rows, tested = [], 0
+    for model in ("minilm", "smollm2"):
+        for layer in atlas.load(model):
+            s = layer.null("entries")
+            if s.M < FEWEST:
+                continue
+            tested += 1
+            fit = fit_bulk(s)
+            if not fit.num_spikes:
+                continue
+            needed = spike_threshold(s.N, s.M, fit.sigma_mp)
+            thetas = spike_strength(fit.spikes[::-1], s.N, s.M, fit.sigma_mp) / needed
+            signs = layer.null("signs").eigenvalues[-1] / fit.upper_edge
+            rows.append([
+                f"{model} {layer.name}", f"{s.N} x {s.M}", str(fit.num_spikes),
+                f"{fit.spikes[-1] / fit.upper_edge:.3f}", f"{fit.p_value:.1g}", f"{thetas[0]:.2f}",
+                f"{thetas[0] * needed / fit.sigma_mp:.0f} σ", f"{signs:.2f}", _reading(fit, signs),
+            ])  # fmt: skip
+    head = ["layer", "shape", "spikes", "over the edge", "p", "strength over its threshold", "as one entry",
+            "random signs, over the edge", "what the spectra say"]  # fmt: skip
+    return f"{len(rows)} of {tested} layers.\n\n" + table(head, rows)
+
+
+def _reading(fit: BulkFit, signs: float) -> str:
+    """A mean makes one eigenvalue, and random signs destroy it; they keep entries. One draw says no more."""
+    if fit.p_value > 0.001:
+        return "at the edge"
+    if signs < 0.9 * fit.spikes[-1] / fit.upper_edge:
+        return "not one entry alone: random signs would keep it"
+    return "entries, or one and a mean: a mean makes one spike" if fit.num_spikes > 1 else "an entry or a mean"
+
+
+def of_weights() -> Iterator[tuple[str, Traps, float, float]]:
+    for model in ("minilm", "smollm2"):
+        for w in iter_weights(samples.fetch(model)):
+            W = w.matrix.astype(np.float64)
+            if W.ndim != 2 or min(W.shape) < FEWEST:
+                continue
+            once = find_traps(W, 1, kinds=())
+            if once.num_traps:
+                mean = abs(W.mean()) * np.sqrt(W.size) / spike_threshold(*W.shape, once.sigma)
+                yield f"{model} {w.name}", find_traps(W, 200, kinds=()), mean, float(stats.kurtosis(W.ravel()))
+
+
+def layers() -> str:
+    rows = []
+    for name, found, mean, kurtosis in of_weights():
+        where = "; ".join(t.where for t in found.surviving[:3]) or "gone in most shuffles"
+        left = f"{min(t.left for t in found.surviving):.3f}" if found.num_traps else ""
+        rate = found.rates["entries"]
+        rows.append([name, f"{rate:.0%}", str(found.num_traps), where, left, f"{mean:.2f}", f"{kurtosis:.1f}"])
+    head = ["layer", "of 200 shuffles", "traps", "cause", "left, over the edge", "mean over its threshold",
+            "excess kurtosis"]  # fmt: skip
+    return table(head, rows)
+
+
+def _grokking() -> Iterator[tuple[str, GrokkingTraining]]:
+    for name in RUNS:
+        if name in trainings.grokking.names():
+            run = trainings.load(name)
+            assert isinstance(run, GrokkingTraining)
+            yield name, run
+
+
+def training(run: GrokkingTraining) -> str:
+    rows = []
+    layers_ = list(run.record["shapes"])
+    for i in sorted({0, *range(6, len(run.steps), 3), len(run.steps) - 1}):
+        step = run.steps[i]
+        now = run.traps[run.traps["step"] == step]
+        survive = now[now["cause"].isin(["entry", "mean", "none"])]
+        alphas = [fit_power_law(run.at(step)[x].spectrum.nonzero_eigenvalues).alpha for x in layers_]
+        rows.append([
+            str(step), f"{run.train_loss[i]:.2g}", f"{run.test_loss[i]:.2g}", f"{run.train_accuracy[i]:.1%}",
+            f"{run.test_accuracy[i]:.1%}", *(f"{alpha:.1f}" for alpha in alphas),
+            *(str((now["layer"] == x).sum() - (survive["layer"] == x).sum()) for x in layers_), str(len(survive)),
+        ])  # fmt: skip
+    head = ["step", "loss", "test loss", "accuracy", "test accuracy", *(f"alpha, {x}" for x in layers_),
+            *(f"beyond the noise, {x}" for x in layers_), "traps"]  # fmt: skip
+    return table(head, rows)
+
+
+def survivors() -> str:
+    rows = []
+    for name, run in _grokking():
+        traps = run.traps[run.traps["cause"].isin(["entry", "mean", "none"])]
+        step, train, test = run.curve.T
+        after = test[np.argmax(test >= 0.99) :] if (test >= 0.99).any() else test[:0]
+        fallen = step[len(step) - len(after) :][after < 0.99]
+        causes = traps.groupby(["layer", "cause"]).size()
+        rows.append([
+            name, run.record["run"]["loss"], _first(step, train >= 0.99), _first(step, test >= 0.99),
+            f"{fallen[0]:.0f}" if len(fallen) else "never" if len(after) else "",
+            f"{after.min():.1%}" if len(after) else "", f"{test[-1]:.1%} at {step[-1]:.0f}",
+            str(traps["step"].min()) if len(traps) else "never",
+            f"{traps.groupby(['step', 'layer']).ngroups} of {3 * len(run.steps)}",
+            ", ".join(f"{n} {cause} in {layer}" for (layer, cause), n in causes.items()),
+        ])  # fmt: skip
+    head = ["run", "loss", "99 % of the training pairs from step", "99 % of the others from", "below that from",
+            "lowest after that", "at the end", "first trap at", "matrices with a trap", "by cause"]  # fmt: skip
+    return table(head, rows)
+
+
+def _first(step: Array, reached: npt.NDArray[np.bool_]) -> str:
+    return f"{step[np.argmax(reached)]:.0f}" if reached.any() else "never"
+
+
+def ablation(name: str, run: GrokkingTraining) -> list[list[str]]:
+    """Loss and accuracy without the traps and the largest direction, and without others of the same size."""
+    rows, rng = [], np.random.default_rng(5)
+    for step in run.weight_steps[-2:] if name == "switched_off" else run.weight_steps[-1:]:
+        weights = run.weights(step)
+        whole = run.evaluate(weights)
+        rows.append([f"{name}, step {step}", "", "nothing", "", f"{whole.test_loss:.3g}", f"{whole.test_accuracy:.2%}"])
+        for layer, W in weights.items():
+            W = W.astype(np.float64)
+            U, s, Vt = np.linalg.svd(W, full_matrices=False)
+            m = len(s) // 2
+            changed: dict[str, list[Array]] = {}
+            here = run.traps[(run.traps["step"] == step) & (run.traps["layer"] == layer)]
+            for trap in here[here["cause"].isin(["mean", "entry"])].itertuples():
+                change = np.zeros_like(W)
+                if trap.cause == "mean":
+                    change -= W.mean()
+                else:
+                    change[int(trap.row), int(trap.column)] = -W[int(trap.row), int(trap.column)]
+                size = float(np.linalg.norm(change))
+                changed[f"the trap: {trap.cause}"] = [change]
+                changed["a random direction of the trap's size"] = [size * _direction(W.shape, rng) for _ in range(20)]
+            changed |= {
+                "the largest direction": [-s[0] * np.outer(U[:, 0], Vt[0])],
+                "a random direction of its size": [s[0] * _direction(W.shape, rng) for _ in range(20)],
+                "as many squares from the bulk": [_from_bulk(U, s, Vt, m)],
+            }
+            for what, changes in changed.items():
+                found = [run.evaluate(weights | {layer: W + x}) for x in changes]
+                accuracies = _spread([100 * e.test_accuracy for e in found])
+                rows.append([
+                    f"{name}, step {step}", layer, what, f"{np.linalg.norm(changes[0]):.2f}",
+                    _spread([e.test_loss for e in found]), f"{accuracies} %",
+                ])  # fmt: skip
+    return rows
+
+
+def _direction(shape: tuple[int, ...], rng: Rng) -> Array:
+    u, v = (rng.normal(size=n) for n in shape)
+    return np.outer(u / np.linalg.norm(u), v / np.linalg.norm(v))
+
+
+def _from_bulk(U: Array, s: Array, Vt: Array, m: int) -> Array:
+    """Directions from the middle of the spectrum on, downwards, whose squares together are those of the largest."""
+    k = 1 + int(np.argmax(np.cumsum(s[m:] ** 2) >= s[0] ** 2)) if (s[m:] ** 2).sum() >= s[0] ** 2 else len(s) - m
+    return -(U[:, m : m + k] * s[m : m + k]) @ Vt[m : m + k]
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3g}"
+    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
+
+
+def ablations() -> str:
+    rows = [row for name, run in _grokking() for row in ablation(name, run)]
+    head = ["run", "layer", "changed", "its norm", "test loss, or median of 20 (range)", "test accuracy"]
+    return table(head, rows)
+
+
+def tables(weights: bool) -> str:
+    parts = ["### One shuffle of noise", single()]
+    parts += ["### 40 shuffles, and what the eigenvalues are put down to", level()]
+    parts += ["### Planted: the strongest of what is found", told_apart()]
+    parts += ["### Share of the shuffles with an eigenvalue beyond the 5 % threshold, by kind", by_shuffle()]
+    parts += ["### Layers of the atlas whose shuffle keeps a spike", of_atlas()]
+    if weights:
+        parts += ["### The same layers from their weights, 200 shuffles", layers()]
+    parts += ["### Trainings on modular addition", survivors()]
+    for name, run in _grokking():
+        parts += [f"### The training {name!r}, step by step", training(run)]
+    parts += ["### What a net loses without a direction", ablations()]
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write them into docs/traps.md")
+    parser.add_argument("--layers", action="store_true", help="also from the weights of both sample models")
+    given = parser.parse_args()
+    text = tables(given.layers)
+    if not given.write:
+        print(text)
+        return
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
