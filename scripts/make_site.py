@@ -34,7 +34,8 @@ CORE = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 EXTRAS = [path for n in ("x[0-9]", "x[0-9][0-9]") for path in sorted((ROOT / "notebooks").glob(f"extras/{n}_*.ipynb"))]
 GUIDES = ["instructors", "columns", "large-models", "families"]
 STUDIES = [
-    "nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "temperature", "traps", "gallery",
+    "nulls", "error-bars", "erg", "what-alpha-means", "does-alpha-know", "trainings", "temperature", "traps",
+    "steering", "lower-end", "gallery",
 ]  # fmt: skip
 BESIDE = ["CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "binder/README.md"]
 #: What the first page says in place of a comment of this name, once the file is there.

@@ -6,7 +6,7 @@ from tqdm.notebook import tqdm
 from rmt_lab._repr import progress
 
 
-@pytest.mark.parametrize("said, off", [(None, False), ("", False), ("0", False), ("1", True), ("true", True)])
+@pytest.mark.parametrize(("said", "off"), [(None, False), ("", False), ("0", False), ("1", True), ("true", True)])
 def test_the_environment_turns_a_notebooks_bar_off(said, off, monkeypatch, capsys):
     monkeypatch.setattr("tqdm.auto.tqdm", tqdm)
     if said is None:
