@@ -44,3 +44,18 @@ def test_a_layer_is_compared_at_its_own_width(monkeypatch):
     found = lower_end.with_smooth(layers)
     assert found["small_smooth"].tolist() == [2.0, 4.0]
     assert found["reached"].tolist() == [True, False]
+
+
+def test_the_tables_of_the_small_gpt_are_those_of_the_record():
+    text = lower_end.PAGE.read_text(encoding="utf-8")
+    assert lower_end.small_gpt() in text
+    for share in (0.05, 0.1, 0.2, 0.5):
+        assert lower_end.losses(share) in text
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_atlas_are_made_again():
+    text = lower_end.PAGE.read_text(encoding="utf-8")
+    layers = lower_end.of_model("minilm")
+    for line in lower_end.beside_nulls(layers).splitlines():
+        assert line in text
