@@ -68,10 +68,13 @@ def plot_traps(found: Traps, name: str = "", ax: Axes | None = None) -> Axes:
         label = f"{count(len(surviving), 'trap')}, median of the shuffles"
         at = np.full(len(surviving), kinds.index("entries") + 1)
         ax.plot(surviving, at, "^", color=OUTLIER, markersize=10, zorder=4, label=label)
-    style.guide(ax, found.threshold / found.edge, f"{found.level:.0%} threshold", "right", end="bottom")
+    # its label has a row of its own: along the line it would lie on the shuffles, which gather there
+    ax.axvline(found.threshold / found.edge, color=style.GUIDE, linestyle=":", linewidth=1.5, zorder=1.5)
+    ax.annotate(f"{found.level:.0%} threshold", (found.threshold / found.edge, len(kinds) + 1), xytext=(5, 0),
+                textcoords="offset points", ha="left", va="center", fontsize=SMALL, color=style.GUIDE)  # fmt: skip
     left = min(0.9, *(float(x.min()) / found.edge for x in found.largest.values()))
     right = max(1.2, float(own[0]), *(float(x.max()) / found.edge for x in found.largest.values()))
-    ax.set(xscale="log", xlim=(left / 1.05, 1.25 * right), ylim=(len(kinds) + 0.7, -0.7))
+    ax.set(xscale="log", xlim=(left / 1.05, 1.25 * right), ylim=(len(kinds) + 1.5, -0.7))
     ax.set_yticks(range(len(kinds) + 1), ["as it is", *(_ROWS[kind] for kind in kinds)])
     style.plain_log_ticks(ax.xaxis)
     seen = _seen(found)
