@@ -128,8 +128,13 @@ def test_two_tails():
 
 def test_a_fit_to_other_values_is_refused():
     s = gaussian_spectrum(200, 100, rng=0)
-    with pytest.raises(ValueError, match="xmax="):
-        erg(s, fit_power_law(s.eigenvalues * s.N))
+    x = s.nonzero_eigenvalues
+    same_top = np.r_[np.geomspace(1e-3, x[-1] / 1.01, 50), x[-1]]
+    moved = np.r_[x[0] / 2, x[1:]]
+    for other in (s.eigenvalues * s.N, same_top, moved, x[1:], np.r_[x, 2 * x[-1]]):
+        with pytest.raises(ValueError, match="xmax="):
+            erg(s, fit_power_law(other))
+    assert erg(s, fit_power_law(x, xmax=x[-3])).num_evals == 100
     with pytest.raises(TypeError, match="Spectrum"):
         erg(np.eye(3))
     W = np.random.default_rng(0).normal(size=(300, 200))
