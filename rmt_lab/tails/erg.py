@@ -40,8 +40,8 @@ class Erg:
     lambda_erg, lambda_pl : float
         The smallest eigenvalue of either tail, on the scale of the data.
     p_value : float
-        How often Gaussian noise of this shape has as small a gap: :func:`erg_p`. NaN where that has no answer, as beyond
-        2048 eigenvalues.
+        How often Gaussian noise of this shape has as small a gap: :func:`erg_p`. NaN where that has no answer, as
+        beyond 2048 eigenvalues.
     """
 
     num_erg: int
@@ -204,7 +204,7 @@ def erg_p(gap: int, spectrum: Spectrum) -> float:
     >>> from rmt_lab.ensembles.spectra import gaussian_spectrum
     >>> noise = gaussian_spectrum(1536, 576, rng=0)
     >>> [round(erg_p(gap, noise), 3) for gap in (-300, -400, -450, -480)]
-    [0.002, 0.123, 0.614, 0.998]
+    [0.002, 0.126, 0.616, 0.998]
     """
     N, M = spectrum.N, spectrum.rank
     if spectrum.rf > 1 or not FEWEST <= M <= MOST:
@@ -221,7 +221,7 @@ def erg_p(gap: int, spectrum: Spectrum) -> float:
 def noise_terms(N: int, M: int) -> tuple[Array, Array]:
     """What the table of ``erg_p`` multiplies with its coefficients: for the share of the ERG tail, for the reach."""
     L, r = np.log(M / 100), np.sqrt(M / N)
-    return np.array([1 / M, *(r**i for i in range(6))]), np.array([1, L, L * L, r, r * r, L * r])
+    return np.array([1 / M, *(r**i for i in range(6))]), np.array([1, L, L**2, L**3, r, r * r, L * r])
 
 
 @cache

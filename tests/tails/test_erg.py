@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from benchmarks.erg import noise_share, pareto_share, runs_of, tail_alone, weightwatcher_count
 from rmt_lab import Spectrum, analyze, atlas, fit_power_law, gaussian_spectrum
 from rmt_lab.tails import count_erg, erg, erg_p
-from rmt_lab.tails.erg import FEWEST
+from rmt_lab.tails.erg import FEWEST, MOST
 
 
 def spectra(n, rng):
@@ -142,6 +142,15 @@ def test_a_fit_to_other_values_is_refused():
         erg(Spectrum.from_matrix(W, method="top", top=10))
 
 
+@pytest.mark.slow
+def test_the_p_value_has_its_level_on_large_noise():
+    """Where the table ended at 512 eigenvalues, 13 % of square matrices of 2048 had a p-value of at most 0.05."""
+    for N in (2048, 8192):
+        rng = np.random.default_rng([4, N])
+        p = np.array([erg(gaussian_spectrum(N, 2048, rng=rng)).p_value for _ in range(100)])
+        assert np.count_nonzero(p <= 0.05) <= 12  # 5 expected; 13 or more have a probability of 0.0015
+
+
 @pytest.mark.parametrize(("N", "M", "n"), [(40, 40, 600), (200, 150, 400), (1600, 100, 400)])
 def test_the_p_value_has_its_level_on_noise(N, M, n):
     """At shapes that the table has not seen; 4 standard errors of n draws."""
@@ -164,6 +173,11 @@ def test_the_p_value_falls_with_the_gap_and_sees_a_long_power_law():
 
 def test_where_the_table_has_no_answer():
     assert np.isnan(erg_p(3, gaussian_spectrum(30, FEWEST - 1, rng=0)))
+    s = np.arange(1.0, MOST + 2)
+    assert np.isnan(erg_p(3, Spectrum(s, 3 * MOST, MOST + 1)))
+    assert erg_p(3, Spectrum(s[1:], 3 * MOST, MOST)) < 0.003
+    page = (Path(__file__).parents[2] / "docs" / "erg.md").read_text(encoding="utf-8")
+    assert f"{FEWEST} to {MOST} eigenvalues" in page
     kernel = Spectrum.from_matrix(np.random.default_rng(0).normal(size=(40, 30, 3)))
     assert np.isnan(erg(kernel).p_value)
 
