@@ -258,8 +258,8 @@ def analyze(
         one when all are scaled to mean one; ``erg_gap = num_pl_spikes - num_erg``, negative where the power law is the
         shorter one (WeightWatcher's ``ERG_gap`` has the other sign); ``erg_gap_share``, its size over the number of
         non-zero eigenvalues; and ``erg_p``, how often Gaussian noise of this shape has as small a gap, from a shipped
-        table. Where fingers were fixed, ``erg_p`` is that of the raw fit, as noise was fitted. See
-        :func:`rmt_lab.tails.erg` and docs/erg.md.
+        table (NaN below 16 and above 2048 eigenvalues). Where fingers were fixed, ``erg_p`` is that of the raw fit, as
+        noise was fitted. See :func:`rmt_lab.tails.erg` and docs/erg.md.
 
     Returns
     -------

@@ -189,7 +189,8 @@ def _looped(noise: Array, n: int, alpha: float) -> float:
     "x8-alone",
     hint="Make the n values of the formula, put them and the noise into one array, and count its ERG tail. The gap is "
     "the difference of two whole numbers, without its sign, as a share of all values.",
-    why="Nothing but a length, an alpha and noise went in. What this gap explains is no evidence for anything else.",
+    why="A length, an alpha and noise went in, and that the power law has no end. What this gap explains is no "
+    "evidence for anything else.",
     wrong=[
         _signed,
         _wrong_exponent,
@@ -241,18 +242,19 @@ def gap_alone(answer: Any) -> str | None:
 @prediction(
     "x8-near-two",
     options=["none", "one or two", "three or four"],
-    why="A power law as long and as heavy closes the gap further by itself; what lies below it in these layers makes "
-    "their ERG tail longer.",
+    why="A tail's few largest values decide the mean, and so the ERG tail. The layers' tails end far below the largest "
+    "values of a power law without end, with which none is closer. With the same end the gaps are nearly the same.",
 )
 def closer_than_alone(count: int) -> str:
-    """How many of four layers with alpha near 2 have a smaller gap than their tail alone."""
+    """How many of four layers with alpha near 2 are closer than a power law that ends where they end."""
     return "none" if count == 0 else "one or two" if count <= 2 else "three or four"
 
 
 @prediction(
     "x8-meet",
     options=["at 2 for all lengths", "the longer, the larger is alpha", "the longer, the smaller is alpha"],
-    why="A longer power law needs a longer ERG tail to meet it, and a lighter tail makes the ERG tail longer.",
+    why="A longer power law needs a longer ERG tail to meet it, and a lighter tail makes the ERG tail longer. All of "
+    "these power laws have no end.",
 )
 def where_they_meet(alphas: Sequence[float]) -> str:
     """Where the two tails of a power law meet, from short ones to long ones."""
@@ -295,6 +297,7 @@ question(
     "What a picture of gaps that fall with alpha must be compared with",
     points=[
         "spectra with a power law of the same length and the same alpha, and otherwise nothing but noise",
+        "and with the same largest value: a power law without end has a few huge values, which shorten the ERG tail",
         "the ERG tail of another layer of the same shape, in place of its own",
         "the gap on both sides of 2: is it smallest there, or does it go on falling?",
         "four layers of one model are few, and they were trained together",

@@ -5,12 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.stats import kendalltau
 
-from benchmarks.erg import noise_share, pareto_share, runs_of, tail_alone, weightwatcher_count
+from benchmarks.erg import (
+    against_power_laws,
+    as_close,
+    drawn_alone,
+    ending_alpha,
+    noise_share,
+    pareto_share,
+    power_law,
+    runs_of,
+    tail_alone,
+    weightwatcher_count,
+)
 from rmt_lab import Spectrum, analyze, atlas, fit_power_law, gaussian_spectrum
 from rmt_lab.tails import count_erg, erg, erg_p
-from rmt_lab.tails.erg import FEWEST
+from rmt_lab.tails.erg import FEWEST, MOST
 
 
 def spectra(n, rng):
@@ -128,13 +140,27 @@ def test_two_tails():
 
 def test_a_fit_to_other_values_is_refused():
     s = gaussian_spectrum(200, 100, rng=0)
-    with pytest.raises(ValueError, match="xmax="):
-        erg(s, fit_power_law(s.eigenvalues * s.N))
+    x = s.nonzero_eigenvalues
+    same_top = np.r_[np.geomspace(1e-3, x[-1] / 1.01, 50), x[-1]]
+    moved = np.r_[x[0] / 2, x[1:]]
+    for other in (s.eigenvalues * s.N, same_top, moved, x[1:], np.r_[x, 2 * x[-1]]):
+        with pytest.raises(ValueError, match="xmax="):
+            erg(s, fit_power_law(other))
+    assert erg(s, fit_power_law(x, xmax=x[-3])).num_evals == 100
     with pytest.raises(TypeError, match="Spectrum"):
         erg(np.eye(3))
     W = np.random.default_rng(0).normal(size=(300, 200))
     with pytest.raises(ValueError, match="10 exact"):
         erg(Spectrum.from_matrix(W, method="top", top=10))
+
+
+@pytest.mark.slow
+def test_the_p_value_has_its_level_on_large_noise():
+    """Where the table ended at 512 eigenvalues, 13 % of square matrices of 2048 had a p-value of at most 0.05."""
+    for N in (2048, 8192):
+        rng = np.random.default_rng([4, N])
+        p = np.array([erg(gaussian_spectrum(N, 2048, rng=rng)).p_value for _ in range(100)])
+        assert np.count_nonzero(p <= 0.05) <= 12  # 5 expected; 13 or more have a probability of 0.0015
 
 
 @pytest.mark.parametrize(("N", "M", "n"), [(40, 40, 600), (200, 150, 400), (1600, 100, 400)])
@@ -159,6 +185,11 @@ def test_the_p_value_falls_with_the_gap_and_sees_a_long_power_law():
 
 def test_where_the_table_has_no_answer():
     assert np.isnan(erg_p(3, gaussian_spectrum(30, FEWEST - 1, rng=0)))
+    s = np.arange(1.0, MOST + 2)
+    assert np.isnan(erg_p(3, Spectrum(s, 3 * MOST, MOST + 1)))
+    assert erg_p(3, Spectrum(s[1:], 3 * MOST, MOST)) < 0.003
+    page = (Path(__file__).parents[2] / "docs" / "erg.md").read_text(encoding="utf-8")
+    assert f"{FEWEST} to {MOST} eigenvalues" in page
     kernel = Spectrum.from_matrix(np.random.default_rng(0).normal(size=(40, 30, 3)))
     assert np.isnan(erg(kernel).p_value)
 
@@ -215,14 +246,54 @@ def test_the_page_has_the_figures_that_its_prose_quotes():
     for Q in (1, 2, 4, 8):
         assert f"\n| {Q} | {noise_share(Q):.1%} |" in page
         assert f"{noise_share(Q) * 100:.1f}" in page.split("## What was found")[1]
-    (near_2,) = [line for line in page.splitlines() if line.startswith("| 1.8 to 2.2 | 4 |")]
-    gap, alone = near_2.split(" | ")[4:6]
-    assert f"In the four layers it is {gap}." in page
-    assert f"has a gap of {alone}, and none of the four is closer" in page
+    prose = " ".join(page.split("## What was found")[1].split())
+    (near_2,) = [line.split(" | ") for line in page.splitlines() if line.startswith("| 1.8 to 2.2 | 4 | 0.20 | 0.11")]
+    _, _, gap, alone, closer, _, ending, closer_than_ending, *_ = near_2
+    assert f"In the four layers it is {gap}. With a power law without end it would be {alone}, and none of" in prose
+    assert f"where the layer ends it is {ending}, and all four are closer" in prose
+    assert (closer, closer_than_ending) == ("0", "4")
+    layers = [line for line in page.splitlines() if line.startswith("| block ")]
+    shares = [line.strip("| ").split(" | ")[11] for line in layers]
+    assert len(shares) == 4
+    assert f"a share of {shares[0]}, {shares[1]} and {shares[2]} is as close; in the fourth {shares[3]}" in prose
     rows = {(500, 2.0): "0.18", (1000, 3.0): "0.31"}  # of a tail alone on top of noise
     for (n, alpha), value in rows.items():
         assert f"{abs(n - tail_alone(4000, 1000, n, alpha)) / 1000:.2f}" == value
         assert re.search(rf"^\| {alpha:g} \|.*\| {value} \|", page, re.MULTILINE)
+
+
+def test_near_two_the_end_of_the_tail_decides():
+    """Of the four layers none is closer than a power law without end, and all are closer than one with their end."""
+    found = []
+    for layer in atlas.load("smollm2"):
+        fit = fit_power_law(layer.spectrum.nonzero_eigenvalues)
+        if 1.8 < fit.alpha <= 2.2:
+            found.append(against_power_laws(layer.spectrum, fit))
+    assert len(found) == 4
+    assert all(x["alone"] < x["gap"] < x["cut"] for x in found)
+    assert all(7 * x["top"] < x["top_alone"] for x in found)
+    assert all(abs(x["own_tail"] - x["gap"]) < 0.04 for x in found)
+    assert all(abs(x["refit"] - x["gap"]) < 0.03 for x in found)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.5, 3])
+def test_a_power_law_with_an_end(alpha):
+    """Its quantiles against the integral of the density, and the exponent found again."""
+    x = power_law((np.arange(20_000) + 0.5) / 20_000, alpha, top=20)
+    share = quad(lambda t: t**-alpha, 1, 5)[0] / quad(lambda t: t**-alpha, 1, 20)[0]
+    assert np.mean(x <= 5) == pytest.approx(share, abs=1e-4)
+    assert ending_alpha(x) == pytest.approx(alpha, abs=0.01)
+    assert (x[0], x[-1]) == pytest.approx((1, 20), rel=0.01)
+    assert power_law(np.array([0.5]), 3.0) == pytest.approx(2**0.5)
+
+
+def test_random_draws_lie_around_the_quantiles():
+    counts = drawn_alone(1536, 576, 200, 2.0, top=25, draws=300)
+    low, high = np.quantile(counts, [0.05, 0.95])
+    quantiles = tail_alone(1536, 576, 200, 2.0, top=25)
+    assert low <= quantiles <= high
+    assert as_close(np.array([1, 4, 9]), n=5, count=6) == 0.5  # itself and the 4
+    assert tail_alone(1536, 576, 200, 2.0) < low  # without an end the mean is larger, and the ERG tail shorter
 
 
 def test_the_page_quotes_its_collections_and_their_signs_are_kendalls():
