@@ -185,6 +185,24 @@ def test_outside_and_at_zero():
     np.testing.assert_allclose(inverse.cdf(inverse.ppf([0.01, 0.5, 0.99])), [0.01, 0.5, 0.99], rtol=1e-6)
 
 
+def test_quantiles_of_the_inverse_far_below():
+    """A p that 1 - p cannot hold. Checked by the end of the density, y^(-k - 1 - 2c) exp(-c Q / y)."""
+    Q, c = 2.0, 1.5
+    inverse, p = InverseHighTemperatureMarchenkoPastur(Q, c), np.array([1e-200, 1e-40, 1e-17, 1e-16, 1e-10, 0.3])
+    y = inverse.ppf(p)
+    assert np.all(np.diff(y) > 0)
+    assert y[0] > 0
+    np.testing.assert_allclose(inverse.cdf(y), p, rtol=1e-6)
+    end = inverse.ppf([1e-200, 1e-190])
+    power = (
+        c * (Q - 1) - 1 + 2 * c
+    )  # of x in the upper end of x^power exp(-c Q x), whose integral is that times 1/(c Q)
+    logs = [-power * math.log(v) - c * Q / v - math.log(1 - power * v / (c * Q)) for v in end]
+    assert logs[1] - logs[0] == pytest.approx(10 * math.log(10), abs=0.01)
+    np.testing.assert_array_equal(inverse.ppf([0.0, 1.0, -0.1, 1.1, np.nan]), [0, np.inf, np.nan, np.nan, np.nan])
+    assert InverseHighTemperatureMarchenkoPastur(Q, c, 0.5).ppf(1e-17) == pytest.approx(4 * y[2], rel=1e-9)
+
+
 @pytest.mark.parametrize("law", [HighTemperatureMarchenkoPastur, InverseHighTemperatureMarchenkoPastur])
 @pytest.mark.parametrize(
     ("arguments", "named"),
