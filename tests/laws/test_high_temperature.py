@@ -136,7 +136,7 @@ def local_alpha(law, y):
 
 
 @pytest.mark.parametrize(("Q", "c"), [(2.0, 0.5), (3.0, 0.5), (2.0, 1.0), (2.0, 4.0)])
-def test_exponents_of_samples_at_both_ends(Q, c):
+def test_samples_have_the_power_at_zero_and_the_exponential_at_the_upper_end(Q, c):
     """The upper end of 1/x is a power law of exponent 1 + k; the upper end of x is exponential of rate c Q.
 
     The first is the lower end of x, where the density is x^(k - 1). A strong repulsion (k = 4) hides it: at the largest
