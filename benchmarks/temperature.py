@@ -1,6 +1,6 @@
 """Levels at any temperature: spacings, density and tails of the beta-Laguerre ensemble, beside what theory says.
 
-    python -m benchmarks.temperature    twenty seconds on one core
+    python -m benchmarks.temperature    half a minute on one core
 
 Fixed seeds. Prints the tables of docs/temperature.md.
 """
@@ -30,6 +30,9 @@ from rmt_lab.tails import fit_power_law, hill
 M, DRAWS = 300, 30
 BETAS = (0.1, 0.2, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 4.0)
 LAWS = ((2.0, 0.5), (1.5, 3.0), (4.0, 10.0), (1.0, 2.0))  # Q, c
+REPULSIONS, SIZES = (0.1, 0.5, 1.0, 2.0, 4.0), (75, 600)  # of the table of moments and edges
+ENDS = ((2.0, 0.5), (3.0, 0.5), (2.0, 1.0), (3.0, 1.0))  # Q, c
+SHARES = (10, 100, 1000)  # one value in so many is taken as an end
 TAILS = ((2.0, 0.5), (3.0, 0.5), (2.0, 1.0), (3.0, 1.0), (2.0, 2.0), (3.0, 2.0), (2.0, 4.0))
 
 
@@ -74,6 +77,34 @@ def density(Q: float, c: float) -> str:
     return f"| {Q:g} | {c:g} | " + " | ".join(f"{d:.2f}" for d in distances) + " |"
 
 
+def bounds(beta: float) -> str:
+    """A row about moments and edges at one fixed beta: the second moment is exact, the edges are those of M -> inf."""
+    figures = []
+    for size in SIZES:
+        rng = np.random.default_rng(4)
+        x = np.array([laguerre_spectrum(2 * size, size, beta, rng=rng).eigenvalues for _ in range(DRAWS)])
+        exact = 1 + (size - 1) / (2 * size) + 1 / (beta * size)
+        square = (x**2).mean(axis=1)
+        error = square.std() / DRAWS**0.5
+        low, high = x[:, 0].mean(), x[:, -1].mean()
+        figures.append(f"{x.mean():.3f} | {square.mean():.4f} ± {error:.4f} ({exact:.4f}) | {low:.3f}, {high:.3f}")
+    return f"| {beta:g} | " + " | ".join(figures) + " |"
+
+
+def ends(Q: float, c: float) -> str:
+    """A row about the ends of x: a power at the lower one, whose exponent settles; none at the upper one."""
+    x = np.concatenate(spectra(Q, c, 4 * DRAWS, 2))
+    lower = HighTemperatureMarchenkoPastur(Q, c).lower_exponent
+    below = [hill(1 / x, len(x) // share) - 2 for share in SHARES]
+    above = [hill(x, len(x) // share) for share in SHARES]
+    figures = [
+        f"{found:.2f} ± {(found + 1) / (len(x) // share) ** 0.5:.2f}"
+        for found, share in zip(below, SHARES, strict=True)
+    ]
+    figures += [f"{found:.1f}" for found in above]
+    return f"| {Q:g} | {c:g} | {lower:g} | " + " | ".join(figures) + " |"
+
+
 def tails(Q: float, c: float) -> str:
     """A row about the exponent of the inverse: pooled by Hill, and of single matrices by the search for xmin."""
     drawn = spectra(Q, c, 4 * DRAWS, 2)
@@ -109,6 +140,18 @@ def main() -> None:
     print("| Q | c | its law | law of 2c | Marchenko-Pastur |\n| ---: | ---: | ---: | ---: | ---: |")
     for Q, c in LAWS:
         print(density(Q, c), flush=True)
+    sizes = " and ".join(f"M = {size}" for size in SIZES)
+    print(f"\nMoments and edges, Q = 2, {sizes}, {DRAWS} matrices each; in parentheses the exact value")
+    print(f"Edges of M -> inf: {', '.join(f'{edge:.3f}' for edge in MarchenkoPastur(2.0).support())}\n")
+    print("| beta |" + "".join(f" mean of x, M = {m} | of x^2 | smallest, largest |" for m in SIZES))
+    print("|" + " ---: |" * 7)
+    for beta in REPULSIONS:
+        print(bounds(beta), flush=True)
+    print(f"\nEnds of x, M = {M}, {4 * DRAWS} matrices: exponent at 0, and Hill's alpha at the upper end\n")
+    print("| Q | c | c (Q - 1) - 1 | lowest 10 % | 1 % | 0.1 % | alpha, highest 10 % | 1 % | 0.1 % |")
+    print("|" + " ---: |" * 9)
+    for Q, c in ENDS:
+        print(ends(Q, c), flush=True)
     print(f"\nInverse, M = {M}: exponent alpha of the upper tail\n")
     print("| Q | c | 1 + c (Q - 1) | Hill, top 1 % of 120 matrices | one matrix, median (10 to 90 %) |")
     print("| ---: | ---: | ---: | ---: | ---: |")

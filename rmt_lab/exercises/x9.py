@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from scipy.special import digamma
 
 from .._arrays import Array
 from ..ensembles import correlated, gaussian
@@ -17,8 +18,9 @@ from . import exercise, prediction, question
 from .answers import agrees, holds
 
 _COLD = 1e8  # so cold that a chi variable is the root of its degrees of freedom, to 1e-4
-_SMALL, _DRAWS = (30, 10), 150  # a shape of which many matrices are drawn, and how many
-_TALL = 6000  # rows of a matrix whose levels are nearly its population
+_HOT = 0.1
+_SMALL, _DRAWS = (30, 10), {1.0: 150, _HOT: 300}  # a shape of which many matrices are drawn, and how many by beta
+_TALL, _COLUMNS = 3000, 300  # of a matrix whose levels are nearly its population
 
 
 def _two_diagonals(diagonal: Array, beside: Array) -> Array:
@@ -72,11 +74,23 @@ def _squares(N: int, M: int, beta: float, rng: Any) -> Array:
     return _two_diagonals(rng.chisquare(beta * d), rng.chisquare(beta * e)) / np.sqrt(beta)
 
 
+def _with_whole_degrees(N: int, M: int, beta: float, rng: Any) -> Array:
+    d, e = (np.sqrt(rng.chisquare(np.maximum(1, np.round(beta * k)))) for k in _degrees(N, M))
+    return _two_diagonals(d, e) / np.sqrt(beta)
+
+
+def _with_normal_roots(N: int, M: int, beta: float, rng: Any) -> Array:
+    """A normal law in place of that of chi, which it is near for many degrees of freedom only."""
+    d, e = (np.abs(rng.normal(np.sqrt(beta * k), np.sqrt(0.5))) for k in _degrees(N, M))
+    return _two_diagonals(d, e) / np.sqrt(beta)
+
+
 @cache
-def _largest_of_gaussian() -> tuple[float, float]:
-    """Mean and spread of the largest singular value of full matrices of the small shape."""
+def _largest(beta: float) -> tuple[float, float]:
+    """Mean and spread of the largest singular value at the small shape; at beta = 1 from full matrices."""
     rng = np.random.default_rng(90)
-    s = [np.linalg.norm(gaussian(*_SMALL, rng=rng), 2) for _ in range(2000)]
+    draws = [gaussian(*_SMALL, rng=rng) if beta == 1 else _hot(*_SMALL, beta, rng) for _ in range(4000)]
+    s = [_singular_values(W)[0] for W in draws]
     return float(np.mean(s)), float(np.std(s))
 
 
@@ -107,6 +121,9 @@ def _is_matrix(x: Any, shape: tuple[int, int]) -> bool:
         _with_other_degrees(lambda N, M: np.arange(N, N - M, -1), lambda N, M: np.arange(N - 1, N - M, -1)),
         lambda N, M, beta, rng: np.diag(np.diag(_hot(N, M, beta, rng))),
         lambda N, M, beta, rng: _frozen(N, M),
+        _with_whole_degrees,
+        _with_normal_roots,
+        lambda N, M, beta, rng: _hot(N, M, max(beta, 1), rng),
         lambda N, M, beta, rng: _hot(N, M, beta, np.random.default_rng(0)),
         lambda N, M, beta, rng: _hot(N, M, beta, rng) + np.diag(np.diag(_hot(N, M, beta, rng), 1), -1),
         lambda N, M, beta, rng: gaussian(N, M, rng=rng),
@@ -127,7 +144,8 @@ def matrix(answer: Any) -> str | None:
     """A matrix with two diagonals whose levels repel each other as beta says."""
     cold = [(50, 20, _COLD), (60, 35, _COLD)]
     inputs = [(*c, np.random.default_rng(seed)) for seed, c in enumerate(cold)]
-    inputs += [(*_SMALL, 1.0, np.random.default_rng([91, seed])) for seed in range(_DRAWS)]
+    small = [beta for beta, draws in _DRAWS.items() for _ in range(draws)]
+    inputs += [(*_SMALL, beta, np.random.default_rng([91, seed])) for seed, beta in enumerate(small)]
 
     def size(args: tuple[Any, ...], x: Any) -> bool:
         N, M, beta, _ = args
@@ -148,14 +166,27 @@ def matrix(answer: Any) -> str | None:
     def alive(results: list[Any]) -> bool:
         return not np.allclose(results[-1], results[-2])
 
-    def as_gaussian(results: list[Any]) -> bool:
-        s = np.array([_singular_values(x)[0] for x in results[len(cold) :]])
-        mean, spread = _largest_of_gaussian()
-        return bool(abs(s.mean() - mean) < 4 * spread / _DRAWS**0.5 and 0.75 < s.std() / spread < 1.3)
+    def largest(beta: float) -> Callable[[list[Any]], bool]:
+        def right(results: list[Any]) -> bool:
+            drawn = [x for x, b in zip(results[len(cold) :], small, strict=True) if b == beta]
+            s = np.array([_singular_values(x)[0] for x in drawn])
+            mean, spread = _largest(beta)
+            return bool(abs(s.mean() - mean) < 4 * spread / len(s) ** 0.5 and 0.75 < s.std() / spread < 1.3)
+
+        return right
+
+    def mean_square(results: list[Any]) -> bool:
+        """Their sum has the law of chi-square with beta N M degrees of freedom, over beta."""
+        N, M = _SMALL
+        total = np.array([np.sum(np.square(x)) for x in results[-_DRAWS[_HOT] :]])
+        error = np.sqrt(2 * N * M / _HOT / len(total))
+        return bool(abs(total.mean() - N * M) < 4 * error)
 
     together = {
         "two different generators give the same matrix": alive,
-        "at beta = 1 the largest singular value is not that of a real Gaussian matrix": as_gaussian,
+        "at beta = 1 the largest singular value is not that of a real Gaussian matrix": largest(1.0),
+        f"at beta = {_HOT} the squares of all entries do not add up to N M on average": mean_square,
+        f"at beta = {_HOT} the largest singular value is not right, and at beta = 1 it is": largest(_HOT),
     }
     return holds(answer, ["N", "M", "beta", "rng"], inputs, properties, together)
 
@@ -243,7 +274,8 @@ question(
 @prediction(
     "x9-layers",
     options=["below 0.1", "0.1 to 0.8", "above 0.8"],
-    why="Spacings forget how a matrix was made: real entries, and noise in all of them, are enough.",
+    why="So far down, spacings forget how a matrix was made: real entries with noise in all of them are enough, "
+    "also under a tail of alpha = 1.5.",
 )
 def layers(beta: float) -> str:
     """What the thermometer reads in trained layers."""
@@ -282,16 +314,24 @@ def _gaussian_columns(args: tuple[Any, ...], W: Any) -> bool:
     return bool(abs(np.median(kurtosis) - 3) < 0.4)
 
 
-def _steepness(W: Any) -> float:
+def _steepness(x: Array) -> float:
     """alpha - 1 from the upper half of the levels of a tall matrix, which are nearly its population."""
-    x = _levels(W)
     return hill(x, len(x) // 2) - 1
 
 
-def _spread_below(W: Any) -> float:
+def _spread_below(x: Array) -> float:
     """Logarithm of the median level over the smallest one."""
-    x = _levels(W)
     return float(np.log(np.median(x) / x[0]))
+
+
+def _mean_log_of_population(x: Array, N: int) -> float:
+    """From the determinant: that of noise is a product of chi-squares of N, N - 1, ... degrees of freedom."""
+    noise = digamma((N - np.arange(len(x))) / 2) + np.log(2 / N)
+    return float(np.mean(np.log(x)) - np.mean(noise))
+
+
+def _at_quantiles(N: int, M: int, alpha: float, rng: Any) -> Array:
+    return correlated(N, ((np.arange(M) + 0.5) / M) ** (-1 / (alpha - 1)), rng)
 
 
 @exercise(
@@ -316,6 +356,13 @@ def _spread_below(W: Any) -> float:
         lambda N, M, alpha, rng: np.diag(_population(M, alpha, rng)),
         lambda N, M, alpha, rng: _cold_tail(N, M, alpha, np.random.default_rng(0)),
         lambda N, M, alpha, rng: _cold_tail(N, M, 3.0, rng),
+        lambda N, M, alpha, rng: 1e-3 * _cold_tail(N, M, alpha, rng),
+        lambda N, M, alpha, rng: _cold_tail(N, M, alpha, rng) / np.sqrt(N),
+        lambda N, M, alpha, rng: correlated(N, 5 * _population(M, alpha, rng), rng),
+        lambda N, M, alpha, rng: _cold_tail(N, M, alpha - 0.2, rng),
+        lambda N, M, alpha, rng: _cold_tail(N, M, alpha + 0.2, rng),
+        _at_quantiles,
+        lambda N, M, alpha, rng: correlated(N, _population(M, alpha, np.random.default_rng(0)), rng),
         2.5,
     ],
     right=[
@@ -329,25 +376,55 @@ def _spread_below(W: Any) -> float:
 )
 def control(answer: Any) -> str | None:
     """A matrix with a heavy tail that is cold for certain."""
-    sizes = [(_TALL, 300, 2.0), (_TALL, 300, 3.0), (300, 150, 2.5), (300, 150, 2.5)]
+    alphas = [2.0, 2.0, 2.0, 2.0, 2.0, 3.0]
+    sizes = [(_TALL, _COLUMNS, alpha) for alpha in alphas] + 4 * [(300, 150, 2.5)]
     inputs = [(*size, np.random.default_rng([92, seed])) for seed, size in enumerate(sizes)]
 
-    def tall(check: Callable[[Any, float], bool]) -> Callable[[tuple[Any, ...], Any], bool]:
-        return lambda args, W: args[0] < _TALL or check(W, args[2] - 1)
+    found: dict[int, Array] = {}
+
+    def levels(W: Any) -> Array:
+        """Computed once for each of the results, all of which live until the last property is tried."""
+        if id(W) not in found:
+            found[id(W)] = _levels(W)
+        return found[id(W)]
+
+    def tall(check: Callable[[Array, float], bool]) -> Callable[[tuple[Any, ...], Any], bool]:
+        return lambda args, W: args[0] < _TALL or check(levels(W), args[2] - 1)
 
     properties: dict[str, Callable[[tuple[Any, ...], Any], bool]] = {
         "the result is not an N x M matrix of finite numbers": lambda args, W: _is_matrix(W, args[:2]),
         "the entries of a column are not Gaussian": _gaussian_columns,
-        "the tail is too heavy": tall(lambda W, asked: _steepness(W) > 0.7 * asked),
-        "the tail is not heavy enough": tall(lambda W, asked: _steepness(W) < 1.4 * asked),
+        "the tail is too heavy": tall(lambda x, asked: _steepness(x) > 0.7 * asked),
+        "the tail is not heavy enough": tall(lambda x, asked: _steepness(x) < 1.4 * asked),
         "the population does not begin at 1: some levels are far too small": tall(
-            lambda W, asked: _spread_below(W) < 1.5 / asked + 0.5
+            lambda x, asked: _spread_below(x) < 1.5 / asked + 0.5
         ),
-        "the neighbours do not repel each other": lambda args, W: (
-            args[0] == _TALL or bool(spacing_ratios(_levels(W)).mean() > 0.46)
+        "the smallest level of so tall a matrix is not near 1, where the population begins": tall(
+            lambda x, asked: bool(0.55 < x[0] < 1.05)
         ),
     }
-    together = {"the generator plays no part": lambda results: not np.allclose(results[-1], results[-2])}
+
+    def repel(results: list[Any]) -> bool:
+        return bool(np.mean([spacing_ratios(levels(W)).mean() for W in results[len(alphas) :]]) > 0.46)
+
+    def logs(results: list[Any]) -> Array:
+        """Means of log p times alpha - 1, which is 1 for many draws, in each tall matrix."""
+        pairs = zip(results[: len(alphas)], alphas, strict=True)
+        return np.array([_mean_log_of_population(levels(W), _TALL) * (alpha - 1) for W, alpha in pairs])
+
+    together: dict[str, Callable[[list[Any]], bool]] = {
+        "the generator plays no part": lambda results: not np.allclose(results[-1], results[-2]),
+        "the neighbours do not repel each other": repel,
+        "the population is the same for every generator: are its levels drawn?": lambda results: bool(
+            logs(results).std() > 0.1 / _COLUMNS**0.5
+        ),
+        "the exponent is not alpha: on average over log p the tail is a little too heavy": lambda results: bool(
+            logs(results)[:5].mean() < 1.1
+        ),
+        "the exponent is not alpha: on average over log p the tail is a little too light": lambda results: bool(
+            logs(results)[:5].mean() > 0.9
+        ),
+    }
     return holds(answer, ["N", "M", "alpha", "rng"], inputs, properties, together)
 
 
@@ -357,6 +434,6 @@ question(
     points=[
         "the sample of the power-law population: its five largest read low, too, and its rows are Gaussian",
         "few levels far apart keep the spacings of the population, which noise hardly moves",
-        "a reading of 1 does not exclude that the population was hot: the noise of the rows is enough for it",
+        "a reading of 1 does not exclude that the population was hot: the noise of the rows can be enough for it",
     ],
 )

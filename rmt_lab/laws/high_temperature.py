@@ -116,7 +116,7 @@ class HighTemperatureMarchenkoPastur:
     def ppf(self, p: npt.ArrayLike) -> Array:
         """The x at which cdf(x) = p, NaN for p outside 0 .. 1."""
         p = np.asarray(p, dtype=np.float64)
-        return (self.sigma**2 / (self.c * self.Q) * np.exp(_table(self.Q, self.c).t_of(p)))[()]
+        return (self.sigma**2 / (self.c * self.Q) * np.exp(_table(self.Q, self.c).t_of(p, 1 - p)))[()]
 
     def rvs(self, size: int | tuple[int, ...] | None = None, rng: Rng = None) -> Array:
         """Independent draws, by inversion. The eigenvalues of one matrix repel each other, if weakly."""
@@ -223,8 +223,10 @@ class InverseHighTemperatureMarchenkoPastur:
 
     def ppf(self, p: npt.ArrayLike) -> Array:
         """The y at which cdf(y) = p, NaN for p outside 0 .. 1; infinite where it is beyond float64."""
-        with np.errstate(divide="ignore"):
-            return 1 / self._direct.ppf(1 - np.asarray(p, dtype=np.float64))
+        p = np.asarray(p, dtype=np.float64)
+        t = _table(self.Q, self.c).t_of(1 - p, p)  # both tails, since 1 - p forgets a small p
+        with np.errstate(divide="ignore", over="ignore"):
+            return (self.c * self.Q / self.sigma**2 * np.exp(-t))[()]
 
     def rvs(self, size: int | tuple[int, ...] | None = None, rng: Rng = None) -> Array:
         """Independent draws, by inversion."""
@@ -292,13 +294,13 @@ class _Table(NamedTuple):
         inside = np.exp(self.log_sf_of(np.clip(t, self.t[0], self.t[-1])))
         return np.where(t < self.t[0], 1 - self.cdf(t), np.where(t > self.t[-1], 0.0, np.minimum(inside, 1.0)))
 
-    def t_of(self, p: Array) -> Array:
-        """The t at which cdf = p: a guess from the table, then Newton's method on the logarithm of the smaller tail."""
-        p = np.where((p >= 0) & (p <= 1), p, np.nan)
+    def t_of(self, p: Array, q: Array) -> Array:
+        """The t at which cdf = p and sf = q: a guess from the table, then Newton's method on the log of the smaller."""
+        p = np.where((p >= 0) & (q >= 0), p, np.nan)
         below = _below(p, self)
         low = p <= 0.5
         values: Array = np.full(p.shape, np.nan)
-        for here, log_tail, target in ((low, self.log_cdf_of, p), (~low, self.log_sf_of, 1 - p)):
+        for here, log_tail, target in ((low, self.log_cdf_of, p), (~low, self.log_sf_of, q)):
             wanted = np.log(np.clip(target, 1e-300, 1.0))
             table = log_tail(self.t)
             order = np.argsort(table, kind="stable")
@@ -310,7 +312,7 @@ class _Table(NamedTuple):
                 t = np.clip(t + np.clip(step, -0.5, 0.5), self.t[0], self.t[-1])
             values = np.where(here, t, values)
         values = np.where(np.isnan(p), np.nan, np.where(below < self.t[0], below, values))
-        return np.where(p == 1, np.inf, values)
+        return np.where(q == 0, np.inf, values)
 
     def _g_below(self, t: Array) -> npt.NDArray[Any]:
         """g where x is negligible: 1/g = (1/g_0 + c/k) exp(-k s) - c/k, a distance s above the lowest node."""

@@ -136,7 +136,7 @@ def local_alpha(law, y):
 
 
 @pytest.mark.parametrize(("Q", "c"), [(2.0, 0.5), (3.0, 0.5), (2.0, 1.0), (2.0, 4.0)])
-def test_exponents_of_samples_at_both_ends(Q, c):
+def test_samples_have_the_power_at_zero_and_the_exponential_at_the_upper_end(Q, c):
     """The upper end of 1/x is a power law of exponent 1 + k; the upper end of x is exponential of rate c Q.
 
     The first is the lower end of x, where the density is x^(k - 1). A strong repulsion (k = 4) hides it: at the largest
@@ -183,6 +183,24 @@ def test_outside_and_at_zero():
     inverse = InverseHighTemperatureMarchenkoPastur(2.0, 1.0)
     assert stats.kstest(inverse.rvs(1000, rng=0), inverse.cdf).pvalue > 1e-3
     np.testing.assert_allclose(inverse.cdf(inverse.ppf([0.01, 0.5, 0.99])), [0.01, 0.5, 0.99], rtol=1e-6)
+
+
+def test_quantiles_of_the_inverse_far_below():
+    """A p that 1 - p cannot hold. Checked by the end of the density, y^(-k - 1 - 2c) exp(-c Q / y)."""
+    Q, c = 2.0, 1.5
+    inverse, p = InverseHighTemperatureMarchenkoPastur(Q, c), np.array([1e-200, 1e-40, 1e-17, 1e-16, 1e-10, 0.3])
+    y = inverse.ppf(p)
+    assert np.all(np.diff(y) > 0)
+    assert y[0] > 0
+    np.testing.assert_allclose(inverse.cdf(y), p, rtol=1e-6)
+    end = inverse.ppf([1e-200, 1e-190])
+    power = (
+        c * (Q - 1) - 1 + 2 * c
+    )  # of x in the upper end of x^power exp(-c Q x), whose integral is that times 1/(c Q)
+    logs = [-power * math.log(v) - c * Q / v - math.log(1 - power * v / (c * Q)) for v in end]
+    assert logs[1] - logs[0] == pytest.approx(10 * math.log(10), abs=0.01)
+    np.testing.assert_array_equal(inverse.ppf([0.0, 1.0, -0.1, 1.1, np.nan]), [0, np.inf, np.nan, np.nan, np.nan])
+    assert InverseHighTemperatureMarchenkoPastur(Q, c, 0.5).ppf(1e-17) == pytest.approx(4 * y[2], rel=1e-9)
 
 
 @pytest.mark.parametrize("law", [HighTemperatureMarchenkoPastur, InverseHighTemperatureMarchenkoPastur])

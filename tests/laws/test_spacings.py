@@ -42,6 +42,22 @@ def test_the_spacing_law_has_total_and_mean_one(beta):
     assert law.pdf(2 * tiny) / law.pdf(tiny) == pytest.approx(2**beta, rel=0.01)  # repulsion
 
 
+@pytest.mark.parametrize("beta", [150, 400, 1e4])
+def test_a_strong_repulsion_has_numbers_and_not_nan(beta):
+    """Gamma functions overflow from beta = 170 on. Spacings come to a normal law of variance 1 / (2 beta) around 1.
+
+    Ratios come to 1 - |z| with z of variance 4 / (3 beta), from the second derivative of the density's logarithm at 1.
+    """
+    law, sd = ls.SpacingLaw(beta), (2 * beta) ** -0.5
+    moments = [quad(lambda s, k=k: s**k * law.pdf(s), 1 - 9 * sd, 1 + 9 * sd)[0] for k in range(3)]
+    np.testing.assert_allclose(moments, [1, 1, 1 + law.var()], rtol=1e-8)
+    assert law.var() == pytest.approx(sd**2, rel=2 / beta)
+    assert law.cdf(law.ppf(0.5)) == pytest.approx(0.5, rel=1e-9)
+    start = 1 - 9 * (4 / (3 * beta)) ** 0.5
+    assert quad(ls.ratio_pdf, max(start, 0), 1, args=(beta,))[0] == pytest.approx(1, rel=1e-8)
+    assert 1 - ls.mean_ratio(beta) == pytest.approx((8 / (3 * np.pi * beta)) ** 0.5, rel=1 / beta**0.5)
+
+
 def test_the_surmise_is_wigners_textbook_formula():
     s = np.linspace(0, 3, 31)
     np.testing.assert_allclose(ls.SpacingLaw(1).pdf(s), np.pi / 2 * s * np.exp(-np.pi * s**2 / 4))
@@ -313,7 +329,9 @@ def test_porter_thomas_is_chi_square_of_mean_one(beta):
     [
         (lambda: ls.SpacingLaw(-1), "beta=-1"),
         (lambda: ls.SpacingLaw(np.nan), "beta=nan"),
+        (lambda: ls.SpacingLaw(1e5), "beta=100000.0; a repulsion of 0 to 10000"),
         (lambda: ls.mean_ratio(-0.5), "beta=-0.5"),
+        (lambda: ls.mean_ratio(1e6), "beta=1000000.0; a repulsion of 0 to 10000"),
         (lambda: ls.ratio_pdf(0.5, beta=-3), "beta=-3"),
         (lambda: ls.porter_thomas_pdf(0.5, beta=4), "beta=4"),
         (lambda: ls.porter_thomas_cdf(0.5, beta=0), "beta=0"),
