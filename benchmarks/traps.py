@@ -2,7 +2,7 @@
 
     python -m benchmarks.traps           the tables, some minutes
     python -m benchmarks.traps --write   the same into the page
-    python -m benchmarks.traps --layers  also the layers of both sample models from their weights (190 MB), an hour
+    python -m benchmarks.traps --layers  also these layers from the weights of both sample models (190 MB)
 
 First matrices whose traps are known: noise, heavy-tailed entries, and what is planted. Then the layers of the atlas,
 from the spectra of their shuffles, which ship with the package. Then the trainings that grok, and what their nets lose
@@ -131,18 +131,20 @@ def by_shuffle() -> str:
     return table(["planted, 2.5 times the threshold", *SHUFFLES], rows)
 
 
-def of_atlas() -> str:
+def spiked(model: str) -> Iterator[tuple[atlas.Layer, BulkFit]]:
     """The layers whose shipped shuffle has a spike by ``fit_bulk``, whose level is 0.01: those of docs/nulls.md."""
+    for layer in atlas.load(model):
+        s = layer.null("entries")
+        if s.M >= FEWEST and (fit := fit_bulk(s)).num_spikes:
+            yield layer, fit
+
+
+def of_atlas() -> str:
     rows, tested = [], 0
     for model in ("minilm", "smollm2"):
-        for layer in atlas.load(model):
+        tested += sum(layer.spectrum.M >= FEWEST for layer in atlas.load(model))
+        for layer, fit in spiked(model):
             s = layer.null("entries")
-            if s.M < FEWEST:
-                continue
-            tested += 1
-            fit = fit_bulk(s)
-            if not fit.num_spikes:
-                continue
             needed = spike_threshold(s.N, s.M, fit.sigma_mp)
             thetas = spike_strength(fit.spikes[::-1], s.N, s.M, fit.sigma_mp) / needed
             signs = layer.null("signs").eigenvalues[-1] / fit.upper_edge
@@ -166,15 +168,15 @@ def _reading(fit: BulkFit, signs: float) -> str:
 
 
 def of_weights() -> Iterator[tuple[str, Traps, float, float]]:
+    """The layers of ``of_atlas``, from their weights."""
     for model in ("minilm", "smollm2"):
+        wanted = {layer.longname for layer, _ in spiked(model)}
         for w in iter_weights(samples.fetch(model)):
-            W = w.matrix.astype(np.float64)
-            if W.ndim != 2 or min(W.shape) < FEWEST:
-                continue
-            once = find_traps(W, 1, kinds=())
-            if once.num_traps:
-                mean = abs(W.mean()) * np.sqrt(W.size) / spike_threshold(*W.shape, once.sigma)
-                yield f"{model} {w.name}", find_traps(W, 200, kinds=()), mean, float(stats.kurtosis(W.ravel()))
+            if w.longname in wanted:
+                W = w.matrix.astype(np.float64)
+                found = find_traps(W, 200, kinds=())
+                mean = abs(W.mean()) * np.sqrt(W.size) / spike_threshold(*W.shape, found.sigma)
+                yield f"{model} {w.name}", found, mean, float(stats.kurtosis(W.ravel()))
 
 
 def layers() -> str:
