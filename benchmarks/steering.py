@@ -141,6 +141,9 @@ def scores(layers: pd.DataFrame) -> str:
             d = difference(r)
             row.append(f"{d.mean:+.2f} ({d.low:+.2f} to {d.high:+.2f})")
         rows.append(row)
+    rises = [x.pivot(index="layer", columns="seed", values="rise") for x in (layers, square)]
+    agree = [np.median([spearmanr(x[a], x[b]).statistic for a, b in itertools.combinations(x, 2)]) for x in rises]
+    rows.append(["the rise itself, in another seed (median of ten pairs)", *(f"{r:+.2f}" for r in agree)])
     head = ["score", "with the rise, 24 matrices", "the 16 square ones"]
     return table(head, rows)
 
