@@ -1,6 +1,6 @@
 """Does the ERG tail meet the power law? All tables of docs/erg.md.
 
-    python -m benchmarks.erg           the tables, some five minutes
+    python -m benchmarks.erg           the tables, some six minutes
     python -m benchmarks.erg --write   the same into the page
 
 First noise, where the two tails cannot be said to meet; then spectra with a power law by construction; then the atlas,
@@ -161,7 +161,7 @@ def level() -> str:
     rows = []
     for N, M in ((24, 24), (256, 64), (100, 100), (1200, 192), (384, 384), (1536, 384), (1536, 576), (576, 576),
                  (1500, 1500), (2048, 2048), (8192, 2048)):  # fmt: skip
-        n = 1000 if M < 150 else 400 if M < 1000 else 300
+        n = 1000 if M < 150 else 400 if M < 1000 else 150
         rng = np.random.default_rng([9, N, M])
         p = np.array([erg(gaussian_spectrum(N, M, rng=rng)).p_value for _ in range(n)])
         rows.append([f"{N} x {M}", str(n), *(f"{np.mean(p <= x):.1%}" for x in LEVELS)])
