@@ -1,6 +1,6 @@
 """Levels at any temperature: spacings, density and tails of the beta-Laguerre ensemble, beside what theory says.
 
-    python -m benchmarks.temperature    half a minute on one core
+    python -m benchmarks.temperature    twenty seconds on one core
 
 Fixed seeds. Prints the tables of docs/temperature.md.
 """
