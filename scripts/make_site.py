@@ -177,7 +177,9 @@ def make_flipbooks(folder: Path, placed: dict[Path, dict[str, Placed]]) -> dict[
 
 def _flipbook(kind: type[Explorer], parameters: dict[str, Any], path: Path) -> None:
     explorer = kind(**parameters)
-    explorer.flipbook(explorer.model.swept, path)
+    model = explorer.model
+    working = [name for name in (model.swept, *model.controls()) if name not in model.idle()]
+    explorer.flipbook(working[0], path)
 
 
 def landing(source: Path) -> None:

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 from course import NOTEBOOKS, ROOT
-from make_site import gather
+from make_site import _flipbook, gather
 from site_explorers import slug
 from site_notebooks import alt_text, shown, sliders
 
@@ -145,3 +145,10 @@ def test_the_bibliography_has_the_works_that_the_library_names():
 def plain_letters(text):
     """A text without accents: Péché is Peche in a docstring."""
     return unicodedata.normalize("NFKD", text.replace("ł", "l")).encode("ascii", "ignore").decode()
+
+
+def test_a_page_of_frames_goes_through_a_parameter_that_does_something(tmp_path):
+    """Time does nothing while the repulsion is not 1, so that the page goes through the repulsion."""
+    _flipbook(explorers.RepulsionExplorer, {"beta": 0.1, "draws": 1, "n": 50}, tmp_path / "hot.html")
+    text = (tmp_path / "hot.html").read_text(encoding="utf-8")
+    assert '<label for="slider">repulsion β' in text
