@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
 from rmt_lab import atlas, fit_bulk, fit_power_law, iter_weights, trainings
@@ -25,7 +26,7 @@ from rmt_lab.ensembles import null_matrix, student_t
 from rmt_lab.laws import MarchenkoPastur
 from rmt_lab.laws.spiked import spike_strength, spike_threshold
 from rmt_lab.trainings import GrokkingTraining
-from rmt_lab.traps import CAUSES, FEWEST, SHUFFLES, Traps, find_traps
+from rmt_lab.traps import CAUSES, FEWEST, KEPT, SHUFFLES, Traps, find_traps
 from rmt_lab.weights import samples
 
 from .does_alpha_know import table
@@ -69,7 +70,7 @@ def level() -> str:
         found = [find_traps(W, 40, rng, kinds=()) for W in matrices]
         causes = [t.cause for f in found for t in f.surviving]
         again = [_again(W, f, rng) for W, f in zip(matrices, found, strict=True) if f.num_traps]
-        destroyed = [any(not t.survives for t in f.traps) for f in found]
+        destroyed = [any(t.cause in ("row", "column", "pattern") for t in f.traps) for f in found]
         rows.append([
             law, str(TRIALS), f"{np.mean([f.num_traps > 0 for f in found]):.1%}",
             f"{np.mean([f.num_traps for f in found]):.2f}", f"{causes.count('entry')} of {len(causes)}",
@@ -199,13 +200,18 @@ def _grokking() -> Iterator[tuple[str, GrokkingTraining]]:
             yield name, run
 
 
+def surviving(traps: pd.DataFrame) -> pd.DataFrame:
+    """The rows of recorded traps that survive the shuffle of entries, as ``Trap.survives`` has it."""
+    return traps[traps["cause"].isin(KEPT["entries"]) & (traps["share"] >= 0.5)]
+
+
 def training(run: GrokkingTraining) -> str:
     rows = []
     layers_ = list(run.record["shapes"])
     for i in sorted({0, *range(6, len(run.steps), 3), len(run.steps) - 1}):
         step = run.steps[i]
         now = run.traps[run.traps["step"] == step]
-        survive = now[now["cause"].isin(["entry", "mean", "none"])]
+        survive = surviving(now)
         alphas = [fit_power_law(run.at(step)[x].spectrum.nonzero_eigenvalues).alpha for x in layers_]
         rows.append([
             str(step), f"{run.train_loss[i]:.2g}", f"{run.test_loss[i]:.2g}", f"{run.train_accuracy[i]:.1%}",
@@ -220,7 +226,7 @@ def training(run: GrokkingTraining) -> str:
 def survivors() -> str:
     rows = []
     for name, run in _grokking():
-        traps = run.traps[run.traps["cause"].isin(["entry", "mean", "none"])]
+        traps = surviving(run.traps)
         step, train, test = run.curve.T
         after = test[np.argmax(test >= 0.99) :] if (test >= 0.99).any() else test[:0]
         fallen = step[len(step) - len(after) :][after < 0.99]

@@ -98,8 +98,11 @@ class Trap:
 
     @property
     def survives(self) -> bool:
-        """Whether it is a trap in the sense of Prakash & Martin: it survives the shuffle of entries."""
-        return self.cause in KEPT["entries"]
+        """Whether it is a trap in the sense of Prakash & Martin: it survives at least half of the shuffles of entries.
+
+        An entry near the threshold of detection can be beyond the noise where it stands, and not in most shuffles.
+        """
+        return self.cause in KEPT["entries"] and self.share["entries"] >= 0.5
 
     @property
     def where(self) -> str:

@@ -218,6 +218,18 @@ def test_the_threshold_is_that_of_theory():
     assert entries_only(planted("entry", rng, 0.6 * c)).num_traps == 0
 
 
+def test_an_entry_that_few_shuffles_keep_is_no_trap():
+    """At the threshold of detection: it stands out where it is, and in a tenth of the shuffles."""
+    W = np.random.default_rng([35, 5]).normal(size=(80, 50))
+    W[3, 5] = spike_threshold(80, 50)
+    found = entries_only(W, 35, 200)
+    (trap,) = found.traps
+    assert (trap.cause, trap.row, trap.column) == ("entry", 3, 5)
+    assert found.rates["entries"] == trap.share["entries"] < 0.5
+    assert not trap.survives
+    assert (found.num_traps, found.surviving) == (0, ())
+
+
 def test_it_tells_about_itself():
     found = find_traps(planted("row", np.random.default_rng(18)), shuffles=20)
     assert "row 17 of norm" in repr(found)
