@@ -215,12 +215,13 @@ def find_traps(
     with the noise's variance from what is left beside the largest eigenvalues, and s smaller by the part that this
     variance takes of the fluctuation. In Gaussian noise that happens with probability ``level`` in any one shuffle. A
     trap *survives* if, without the larger ones, the largest eigenvalue is beyond the noise in at least half of all
-    shuffles, which Gaussian noise alone practically never does. With ``shuffles=1`` the test is that of a single shuffle, at
-    level ``level``.
+    shuffles, which Gaussian noise alone practically never does. With ``shuffles=1`` the test is that of a single
+    shuffle, at level ``level``.
 
     **What makes it.** A shuffle of entries keeps their sizes alone. So what survives it is mostly a single entry, of
     strength theta = |w|, or the mean m of all entries, theta = |m| sqrt(N M); where few entries hold most of the
-    squares, as in a sparse matrix, it can be several of them that meet in one row ("none"). Either of the two leaves the noise where theta exceeds
+    squares, as in a sparse matrix, it can be several of them that meet in one row ("none"). Either of the two
+    leaves the noise where theta exceeds
     sigma (N M)^(1/4) (Benaych-Georges & Nadakuditi 2012). A survivor is put down to the stronger of the largest entry
     and the mean, and to "none" if both are below 0.8 times that. Then it is taken out, a Gaussian number of the noise's
     variance in place of the entry, or the mean subtracted, and the rest is shuffled again.
@@ -232,7 +233,8 @@ def find_traps(
     "pattern" otherwise.
 
     **What is claimed.** Gaussian noise has no trap. Heavy-tailed independent entries do have traps, one for each huge
-    entry, and nearly all are put down to entries; sparse ones are not. That a row, a column or a pattern is claimed where entries are independent
+    entry, and nearly all are put down to entries; sparse ones are not.
+    That a row, a column or a pattern is claimed where entries are independent
     happens with probability ``level``, whatever their law. docs/traps.md has all of it measured.
 
     Parameters
