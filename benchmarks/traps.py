@@ -17,15 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
 from rmt_lab import atlas, fit_bulk, fit_power_law, iter_weights, trainings
 from rmt_lab.bulk import BulkFit
 from rmt_lab.ensembles import null_matrix, student_t
-from rmt_lab.laws import MarchenkoPastur
 from rmt_lab.laws.spiked import spike_strength, spike_threshold
 from rmt_lab.trainings import GrokkingTraining
-from rmt_lab.traps import CAUSES, FEWEST, SHUFFLES, Traps, find_traps
+from rmt_lab.traps import CAUSES, FEWEST, KEPT, SHUFFLES, Traps, find_traps
 from rmt_lab.weights import samples
 
 from .does_alpha_know import table
@@ -48,15 +48,24 @@ def drawn() -> dict[str, Callable[[Rng], Array]]:
     }
 
 
+def light_tailed_and_small() -> dict[str, Callable[[Rng], Array]]:
+    """Where the 5 % are not 5 %: other laws of the entries, and shapes far from the limit."""
+    return {
+        "±1": lambda rng: rng.choice([-1.0, 1.0], size=SHAPE),
+        "uniform": lambda rng: rng.uniform(-1, 1, size=SHAPE),
+        "Laplace": lambda rng: rng.laplace(size=SHAPE),
+        "Gaussian, 10 x 10": lambda rng: rng.normal(size=(10, 10)),
+        "Gaussian, 1000 x 10": lambda rng: rng.normal(size=(1000, 10)),
+    }
+
+
 def single() -> str:
     """One shuffle each, as WeightWatcher makes it: how often it has an eigenvalue beyond a line."""
-    N, M = SHAPE
     rows = []
-    for law, draw in drawn().items():
+    for law, draw in (drawn() | light_tailed_and_small()).items():
         rng = np.random.default_rng(1)
         found = [find_traps(null_matrix(draw(rng), "entries", rng), 1, rng, kinds=()) for _ in range(TRIALS)]
-        edge = MarchenkoPastur(N / M).upper_edge
-        bare = [f.largest["entries"][0] > edge * f.sigma**2 for f in found]
+        bare = [f.largest["entries"][0] > f.edge for f in found]
         rows.append([law, str(TRIALS), f"{np.mean(bare):.1%}", f"{np.mean([f.num_traps > 0 for f in found]):.1%}"])
     return table(["entries", "matrices", "beyond the Marchenko-Pastur edge", "beyond the 5 % threshold"], rows)
 
@@ -69,7 +78,7 @@ def level() -> str:
         found = [find_traps(W, 40, rng, kinds=()) for W in matrices]
         causes = [t.cause for f in found for t in f.surviving]
         again = [_again(W, f, rng) for W, f in zip(matrices, found, strict=True) if f.num_traps]
-        destroyed = [any(not t.survives for t in f.traps) for f in found]
+        destroyed = [any(t.cause in ("row", "column", "pattern") for t in f.traps) for f in found]
         rows.append([
             law, str(TRIALS), f"{np.mean([f.num_traps > 0 for f in found]):.1%}",
             f"{np.mean([f.num_traps for f in found]):.2f}", f"{causes.count('entry')} of {len(causes)}",
@@ -199,13 +208,18 @@ def _grokking() -> Iterator[tuple[str, GrokkingTraining]]:
             yield name, run
 
 
+def surviving(traps: pd.DataFrame) -> pd.DataFrame:
+    """The rows of recorded traps that survive the shuffle of entries, as ``Trap.survives`` has it."""
+    return traps[traps["cause"].isin(KEPT["entries"]) & (traps["share"] >= 0.5)]
+
+
 def training(run: GrokkingTraining) -> str:
     rows = []
     layers_ = list(run.record["shapes"])
     for i in sorted({0, *range(6, len(run.steps), 3), len(run.steps) - 1}):
         step = run.steps[i]
         now = run.traps[run.traps["step"] == step]
-        survive = now[now["cause"].isin(["entry", "mean", "none"])]
+        survive = surviving(now)
         alphas = [fit_power_law(run.at(step)[x].spectrum.nonzero_eigenvalues).alpha for x in layers_]
         rows.append([
             str(step), f"{run.train_loss[i]:.2g}", f"{run.test_loss[i]:.2g}", f"{run.train_accuracy[i]:.1%}",
@@ -220,7 +234,7 @@ def training(run: GrokkingTraining) -> str:
 def survivors() -> str:
     rows = []
     for name, run in _grokking():
-        traps = run.traps[run.traps["cause"].isin(["entry", "mean", "none"])]
+        traps = surviving(run.traps)
         step, train, test = run.curve.T
         after = test[np.argmax(test >= 0.99) :] if (test >= 0.99).any() else test[:0]
         fallen = step[len(step) - len(after) :][after < 0.99]
@@ -302,6 +316,26 @@ def ablations() -> str:
     return table(head, rows)
 
 
+def doses() -> str:
+    """More or less than all of the embedding's largest direction taken out, where a net fell and where none could."""
+    rows = []
+    for name, run in _grokking():
+        if name not in ("switched_off", "memorising"):
+            continue
+        step = run.weight_steps[-1]
+        weights = run.weights(step)
+        E = weights["embedding"].astype(np.float64)
+        U, s, Vt = np.linalg.svd(E, full_matrices=False)
+        first = s[0] * np.outer(U[:, 0], Vt[0])
+        constant = abs(U[:, 0].sum()) / np.sqrt(len(U))
+        changes = {f"{f:g}": E - f * first for f in (0, 0.25, 0.5, 0.75, 0.9, 0.98, 1, 1.02, 1.05, 1.25)}
+        for what, changed in (changes | {"instead, the mean over the numbers": E - E.mean(axis=0)}).items():
+            e = run.evaluate(weights | {"embedding": changed})
+            cells = [f"{e.train_accuracy:.1%}", f"{e.test_accuracy:.1%}"]
+            rows.append([f"{name}, step {step}", f"{constant:.3f}", what, *cells])
+    return table(["run", "its cosine with a constant", "taken out of it", "training accuracy", "test accuracy"], rows)
+
+
 def tables(weights: bool) -> str:
     parts = ["### One shuffle of noise", single()]
     parts += ["### 40 shuffles, and what the eigenvalues are put down to", level()]
@@ -314,6 +348,7 @@ def tables(weights: bool) -> str:
     for name, run in _grokking():
         parts += [f"### The training {name!r}, step by step", training(run)]
     parts += ["### What a net loses without a direction", ablations()]
+    parts += ["### The largest direction of the embedding, in doses", doses()]
     return "\n\n".join(parts)
 
 

@@ -45,6 +45,8 @@ _REMOVABLE: tuple[Cause, ...] = ("entry", "mean", "row", "column")
 _DIRECT = 1500  # columns up to which a dense solver is faster than ARPACK
 _LOCALISED = 0.2  # share of a singular vector on one component: a planted row at the threshold of detection has 0.3
 _NEAR = 0.8  # of the strength at which a spike leaves the noise: at the size of a layer that is no sharp border
+_NO_NOISE = 1e-6  # of the root mean square: what rounding leaves of it in a matrix of low rank is 1e-8
+_LARGEST = 1e100  # the squares of all entries must be floats, and so must their sum
 _LOOKS = 20  # shuffles whose singular vectors are looked at
 
 
@@ -98,8 +100,11 @@ class Trap:
 
     @property
     def survives(self) -> bool:
-        """Whether it is a trap in the sense of Prakash & Martin: it survives the shuffle of entries."""
-        return self.cause in KEPT["entries"]
+        """Whether it is a trap in the sense of Prakash & Martin: it survives at least half of the shuffles of entries.
+
+        An entry near the threshold of detection can be beyond the noise where it stands, and not in most shuffles.
+        """
+        return self.cause in KEPT["entries"] and self.share["entries"] >= 0.5
 
     @property
     def where(self) -> str:
@@ -210,11 +215,13 @@ def find_traps(
     with the noise's variance from what is left beside the largest eigenvalues, and s smaller by the part that this
     variance takes of the fluctuation. In Gaussian noise that happens with probability ``level`` in any one shuffle. A
     trap *survives* if, without the larger ones, the largest eigenvalue is beyond the noise in at least half of all
-    shuffles, which noise alone practically never does. With ``shuffles=1`` the test is that of a single shuffle, at
-    level ``level``.
+    shuffles, which Gaussian noise alone practically never does. With ``shuffles=1`` the test is that of a single
+    shuffle, at level ``level``.
 
-    **What makes it.** A shuffle of entries keeps their sizes alone. So what survives it is a single entry, of strength
-    theta = |w|, or the mean m of all entries, theta = |m| sqrt(N M). Either leaves the noise where theta exceeds
+    **What makes it.** A shuffle of entries keeps their sizes alone. So what survives it is mostly a single entry, of
+    strength theta = |w|, or the mean m of all entries, theta = |m| sqrt(N M); where few entries hold most of the
+    squares, as in a sparse matrix, it can be several of them that meet in one row ("none"). Either of the two
+    leaves the noise where theta exceeds
     sigma (N M)^(1/4) (Benaych-Georges & Nadakuditi 2012). A survivor is put down to the stronger of the largest entry
     and the mean, and to "none" if both are below 0.8 times that. Then it is taken out, a Gaussian number of the noise's
     variance in place of the entry, or the mean subtracted, and the rest is shuffled again.
@@ -226,7 +233,8 @@ def find_traps(
     "pattern" otherwise.
 
     **What is claimed.** Gaussian noise has no trap. Heavy-tailed independent entries do have traps, one for each huge
-    entry, and they are put down to entries. That a row, a column or a pattern is claimed where entries are independent
+    entry, and nearly all are put down to entries; sparse ones are not.
+    That a row, a column or a pattern is claimed where entries are independent
     happens with probability ``level``, whatever their law. docs/traps.md has all of it measured.
 
     Parameters
@@ -237,7 +245,8 @@ def find_traps(
         Draws of every kind.
     rng : Generator, int or None
     level : float, default 0.05
-        Probability with which noise exceeds the threshold in one shuffle.
+        Probability with which noise exceeds the threshold in one shuffle. Below 0.5: a trap is beyond the threshold in
+        half of the shuffles, and noise must not be.
     kinds : collection of {"entries", "signs", "scaled", "rows", "columns"}
         Which shuffles are made besides that of entries: ``share`` is told for these. Causes do not depend on them.
     most : int, default 10
@@ -250,8 +259,9 @@ def find_traps(
     Raises
     ------
     ValueError
-        If W has fewer than two dimensions or a side below 10, is not finite or constant zero; if ``shuffles`` or
-        ``most`` is below 1, ``level`` not between 0 and 1, or a kind unknown.
+        If W has fewer than two dimensions or a side below 10, is not finite or constant zero, has a largest entry
+        outside 1e-100 to 1e100, or no noise beside its largest eigenvalues (constant, or of low rank); if ``shuffles``
+        or ``most`` is below 1, ``level`` not between 0 and 0.5, or a kind unknown.
     TypeError
         If W is not real.
 
@@ -316,26 +326,26 @@ def remove_traps(
 
     Parameters
     ----------
-    source : array, torch tensor, mapping or torch.nn.Module
+    source : array, DataFrame, torch tensor, mapping or torch.nn.Module
         One matrix; a state dict of arrays or tensors, of which the weight matrices are looked at; or a module, whose
         state dict is taken.
     causes : collection of {"entry", "mean", "row", "column"}
-        What is removed. The default is what survives a shuffle of entries; a row or column is often one that the
-        network needs.
+        What is removed. The default is what a shuffle of entries keeps; a row or column is often one that the network
+        needs.
     shuffles, rng, level, most
         As :func:`find_traps` takes them. Each matrix of a state dict has its own stream.
 
     Returns
     -------
-    array, tensor or dict
-        As ``source``: an array or tensor of the same type, or a dict with the same names. Whatever was not touched is
-        the same object.
+    array, DataFrame, tensor or dict
+        As ``source``: an array or tensor of the same type (of floats, where integers were given), or a dict with the
+        same names. Whatever was not touched is the same object.
 
     Raises
     ------
     ValueError
         If a cause cannot be removed, or as :func:`find_traps` and :func:`rmt_lab.iter_weights` do. Matrices of a state
-        dict that have no answer (a side below 10, not finite, zero) are passed on as they are.
+        dict that have no answer (a side below 10, not finite, zero, no noise) are passed on as they are.
     TypeError
         If source is none of these.
 
@@ -461,6 +471,8 @@ class _Noise:
             while beyond < self.most and top[beyond] > sigma**2 * self.thresholds[beyond]:
                 beyond += 1
             if beyond <= k:
+                if sigma**2 * self.N * self.M <= _NO_NOISE**2 * energy:
+                    raise ValueError("W has no noise beside its largest eigenvalues; there is nothing to compare with")
                 return k, sigma
             k = beyond
 
@@ -622,6 +634,10 @@ def _as_matrix(W: Any) -> Array:
         raise ValueError(f"W holds {A.size - np.isfinite(A).sum()} NaN or infinite entries of {A.size}")
     if not A.any():
         raise ValueError("W is zero; it has no noise to compare with")
+    if not 1 / _LARGEST <= (largest := float(np.abs(A).max())) <= _LARGEST:
+        raise ValueError(
+            f"W has a largest entry of {largest:.3g}; 1e-100 to 1e100 is allowed, so that squares are floats"
+        )
     return A
 
 
@@ -629,8 +645,8 @@ def _checked(shuffles: int, level: float, kinds: Iterable[Shuffle], most: int) -
     for name, value in {"shuffles": shuffles, "most": most}.items():
         if value != int(value) or value < 1:
             raise ValueError(f"{name}={value!r}; a whole number of 1 or more is allowed")
-    if not 0 < level < 1:
-        raise ValueError(f"level={level!r}; a probability between 0 and 1 is allowed")
+    if not 0 < level < 0.5:
+        raise ValueError(f"level={level!r}; a probability between 0 and 0.5 is allowed")
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)  # type: ignore[list-item]
     for kind in kinds:
         if kind not in SHUFFLES:
@@ -639,17 +655,23 @@ def _checked(shuffles: int, level: float, kinds: Iterable[Shuffle], most: int) -
 
 
 def _like(A: Array, W: Any) -> Any:
-    """The matrix in the shape and type of what was given."""
+    """The matrix in the shape and type of what was given; floats, where that was of integers."""
     A = A.reshape(tuple(W.shape))
     if hasattr(W, "detach"):  # a torch tensor, told by its methods so that torch is never imported here
-        return W.detach().new_tensor(A)
+        W = W.detach()
+        return (W if W.is_floating_point() else W.double()).new_tensor(A)
+    if hasattr(W, "iloc"):  # a DataFrame
+        frame = type(W)(A, W.index, W.columns)
+        return frame.astype(W.dtypes) if all(dtype.kind == "f" for dtype in W.dtypes) else frame
     return A.astype(W.dtype) if W.dtype.kind == "f" else A
 
 
 def _same_memory(x: Any, y: Any) -> bool:
-    """Whether two values of a state dict are one: tied weights."""
+    """Whether two values of a state dict are one: tied weights. A transpose has the same memory, and other strides."""
     if x is y:
         return True
     if hasattr(x, "data_ptr") and hasattr(y, "data_ptr"):
-        return bool(x.data_ptr() == y.data_ptr() and x.shape == y.shape)
+        return bool(x.data_ptr() == y.data_ptr() and x.shape == y.shape and x.stride() == y.stride())
+    if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
+        return x.ctypes.data == y.ctypes.data and x.shape == y.shape and x.strides == y.strides
     return False

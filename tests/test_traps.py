@@ -218,6 +218,18 @@ def test_the_threshold_is_that_of_theory():
     assert entries_only(planted("entry", rng, 0.6 * c)).num_traps == 0
 
 
+def test_an_entry_that_few_shuffles_keep_is_no_trap():
+    """At the threshold of detection: it stands out where it is, and in a tenth of the shuffles."""
+    W = np.random.default_rng([35, 5]).normal(size=(80, 50))
+    W[3, 5] = spike_threshold(80, 50)
+    found = entries_only(W, 35, 200)
+    (trap,) = found.traps
+    assert (trap.cause, trap.row, trap.column) == ("entry", 3, 5)
+    assert found.rates["entries"] == trap.share["entries"] < 0.5
+    assert not trap.survives
+    assert (found.num_traps, found.surviving) == (0, ())
+
+
 def test_it_tells_about_itself():
     found = find_traps(planted("row", np.random.default_rng(18)), shuffles=20)
     assert "row 17 of norm" in repr(found)
@@ -239,6 +251,14 @@ def test_it_tells_about_itself():
         (np.ones((20, 20)), {"shuffles": 1.5}, "shuffles=1.5"),
         (np.ones((20, 20)), {"most": 0}, "most=0"),
         (np.ones((20, 20)), {"level": 1}, "level=1"),
+        (np.ones((20, 20)), {"level": 0.5}, "level=0.5; a probability between 0 and 0.5"),
+        (np.full((20, 30), 3.0), {}, "W has no noise beside"),
+        (np.full((50, 40), 0.1), {}, "W has no noise beside"),
+        (np.outer(np.cos(np.arange(30)), np.sin(np.arange(1, 21))), {}, "W has no noise beside"),
+        (np.diag([1.0] + 19 * [0.0]), {}, "W has no noise beside"),
+        (np.outer(np.arange(30) == 3, np.ones(20)), {}, "W has no noise beside"),
+        (gaussian(20, 20, rng=0) * 1e200, {}, r"W has a largest entry of .*e\+200"),
+        (gaussian(20, 20, rng=0) * 1e-200, {}, "W has a largest entry of .*e-200"),
         (np.ones((20, 20)), {"kinds": ("all",)}, "kinds=.*'all'.*allowed are 'entries'"),
         (np.ones((20, 20)), {"kinds": "all"}, "allowed are 'entries'"),
     ],
@@ -246,6 +266,39 @@ def test_it_tells_about_itself():
 def test_bad_input(W, options, message):
     with pytest.raises(ValueError, match=message):
         find_traps(W, **options)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8", "int64", "float16", "float32"])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_integers_become_floats(kind, library):
+    """Noise, and what is left when a mean is subtracted, are no whole numbers."""
+    W = np.clip(np.round(4 * planted("mean", np.random.default_rng(20), 60 * SIZE / 2.5)), 0, 120).astype(kind)
+    W[3, 5] = 0
+    assert W.mean() > 20
+    if library == "torch":
+        W = pytest.importorskip("torch").from_numpy(W)
+    without = remove_traps(W, causes=("mean",), shuffles=10)
+    assert str(without.dtype).removeprefix("torch.") == (kind if kind.startswith("float") else "float64")
+    given = np.asarray(W, dtype=np.float64)
+    assert np.asarray(without, dtype=np.float64) == pytest.approx(given - given.mean(), abs=0.05)
+
+
+def test_a_frame_stays_a_frame():
+    pd = pytest.importorskip("pandas")
+    W = pd.DataFrame(planted("entry", np.random.default_rng(21))).rename(index="r{}".format, columns="c{}".format)
+    without = remove_traps(W.astype("float32"), shuffles=10)
+    assert without.dtypes.unique().tolist() == [np.float32]
+    assert (without != W.astype("float32")).stack().loc[lambda x: x].index.tolist() == [("r17", "c42")]
+    assert remove_traps(W.round().astype(int), shuffles=10).dtypes.unique().tolist() == [np.float64]
+
+
+def test_views_of_one_memory_stay_one_and_a_transpose_stays_itself():
+    W = planted("entry", np.random.default_rng(22))[:M]
+    state = {"a.weight": W, "b.weight": W[:], "c.weight": W.T, "d.weight": W.copy()}
+    without = remove_traps(state, shuffles=10)
+    assert without["a.weight"] is without["b.weight"]
+    assert np.argwhere(without["c.weight"] != W.T).tolist() == [[42, 17]]
+    assert np.argwhere(without["d.weight"] != W).tolist() == [[17, 42]]
 
 
 def test_what_cannot_be_removed():

@@ -286,6 +286,20 @@ def _signs(rows: int, columns: int, theta: float, rng: Any) -> Array:
     return np.asarray(theta * np.outer(u, v) / np.sqrt(rows * columns))
 
 
+def _ones_on_the_left(rows: int, columns: int, theta: float, rng: Any) -> Array:
+    v = rng.normal(size=columns)
+    return np.asarray(theta * np.outer(np.ones(rows), v) / np.sqrt(rows) / np.linalg.norm(v))
+
+
+def _ones_on_the_right(rows: int, columns: int, theta: float, rng: Any) -> Array:
+    return _ones_on_the_left(columns, rows, theta, rng).T
+
+
+def _fixed_on_the_left(rows: int, columns: int, theta: float, rng: Any) -> Array:
+    u, v = np.cos(np.arange(rows)), rng.normal(size=columns)
+    return np.asarray(theta * np.outer(u / np.linalg.norm(u), v / np.linalg.norm(v)))
+
+
 def _transposed(rows: int, columns: int, theta: float, rng: Any) -> Array:
     return _direction(rows, columns, theta, rng).T
 
@@ -308,6 +322,12 @@ def _is_spread(args: tuple[Any, ...], result: Any) -> bool:
     return all(_width(x) > len(x) / 5 for x in (U[:, 0], Vt[0]))
 
 
+def _both_differ(results: list[Any]) -> bool:
+    """The left vectors of the first two draws differ, and so do the right ones. A random sign is no difference."""
+    (U, _, Vt), (other_U, _, other_Vt) = (np.linalg.svd(np.asarray(D, dtype=np.float64)) for D in results[:2])
+    return abs(U[:, 0] @ other_U[:, 0]) < 0.9 and abs(Vt[0] @ other_Vt[0]) < 0.9
+
+
 @exercise(
     "x10-control",
     hint="The outer product of two random vectors has rank one. Which length must both vectors have, so that its only "
@@ -322,6 +342,9 @@ def _is_spread(args: tuple[Any, ...], result: Any) -> bool:
         _constant,
         _one_row,
         _positive,
+        _ones_on_the_left,
+        _ones_on_the_right,
+        _fixed_on_the_left,
         _transposed,
         lambda rows, columns, theta, rng: _direction(rows, columns, theta**2, rng),
         lambda rows, columns, theta, rng: _direction(rows, columns, 1.0, rng),
@@ -347,7 +370,8 @@ def control(answer: Any) -> str | None:
         ),
     }
     together: dict[str, Callable[[list[Any]], bool]] = {
-        "the generator plays no part: two of them give the same matrix": lambda results: not np.allclose(*results[:2])
+        "the generator plays no part: two of them give the same matrix": lambda results: not np.allclose(*results[:2]),
+        "both vectors must be random: one of them is the same in every draw": _both_differ,
     }
     return holds(answer, ["rows", "columns", "theta", "rng"], inputs, properties, together)
 
@@ -369,7 +393,7 @@ question(
     "x10-one-shuffle",
     "What a report of one trap, seen in one shuffle of one layer, leaves open",
     points=[
-        "how often noise of this shape has an eigenvalue beyond the edge in one shuffle: about one in seven, not never",
+        "how often noise of this shape has an eigenvalue beyond the edge in one shuffle: at many shapes one in seven",
         "how many layers were looked at, and whether the eigenvalue is there in most of many shuffles",
         "which entry makes it, and whether it is gone when that entry is taken out",
         "heavy-tailed independent numbers have traps as well, so a trap alone says nothing about training",
