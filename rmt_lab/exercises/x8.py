@@ -246,7 +246,7 @@ def gap_alone(answer: Any) -> str | None:
     "values of a power law without end, with which none is closer. With the same end the gaps are nearly the same.",
 )
 def closer_than_alone(count: int) -> str:
-    """How many of four layers with alpha near 2 are closer than a power law that ends where they end."""
+    """How many of four layers near alpha 2 are closer than a power law that ends where they do."""
     return "none" if count == 0 else "one or two" if count <= 2 else "three or four"
 
 
