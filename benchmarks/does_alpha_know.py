@@ -9,8 +9,6 @@ the page stands in it; what lies between its two marks is written anew.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,9 +22,11 @@ from rmt_lab.trainings import Collection, collection
 from rmt_lab.trainings.collections import CARRIES_A_TAIL
 from rmt_lab.trainings.quality import partial_rank, rank_measures, rank_runs, seed_spread
 
-PAGE = Path(__file__).parents[1] / "docs" / "does-alpha-know.md"
+from . import pages
+from .pages import DOCS, cell, table
+
+PAGE = DOCS / "does-alpha-know.md"
 FIGURE = PAGE.with_suffix(".png")
-BEGIN, END = "<!-- tables: python -m benchmarks.does_alpha_know --write -->", "<!-- end of the tables -->"
 OUTCOMES = {
     "digits": {"test_error": "error on the held-out images", "gap_error": "gap of the errors"},
     "text": {"test_loss": "loss on the held-out text", "gap_loss": "gap of the losses"},
@@ -55,20 +55,6 @@ def factors_of(found: Collection) -> list[str]:
 def measures_of(found: Collection) -> list[str]:
     """Those that vary; the number of steps is a factor of its own where it was set."""
     return [m for m in MEASURES if m not in found.factors and found.table[m].nunique() > 1]
-
-
-def cell(value: float, low: float, high: float) -> str:
-    if np.isnan(value):
-        return ""
-    if np.isnan(low):
-        return f"{value:.2f} (no interval)"
-    mark = "" if low <= 0 <= high else "**"  # clear of 0
-    return f"{mark}{value:.2f}{mark} ({low:.2f} to {high:.2f})"
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def fitted(runs: pd.DataFrame, factors: list[str], most: float) -> pd.Series:
@@ -270,17 +256,11 @@ def figure() -> Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into docs/does-alpha-know.md")
-    given = parser.parse_args()
+    given = pages.parser(PAGE, __doc__).parse_args()
     text = tables()
-    if not given.write:
-        print(text)
-        return
-    figure().savefig(FIGURE, dpi=100, metadata={"Software": None})
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    if given.write:
+        figure().savefig(FIGURE, dpi=100, metadata={"Software": None})
+    pages.show(PAGE, text, given.write)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ written anew.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -31,10 +28,10 @@ from rmt_lab.trainings import collection
 from rmt_lab.trainings.collections import CARRIES_A_TAIL
 from rmt_lab.trainings.quality import partial_rank, rank_runs
 
-from .does_alpha_know import cell, table
+from . import pages
+from .pages import DOCS, cell, table
 
-PAGE = Path(__file__).parents[1] / "docs" / "erg.md"
-BEGIN, END = "<!-- tables: python -m benchmarks.erg --write -->", "<!-- end of the tables -->"
+PAGE = DOCS / "erg.md"
 BY_ALPHA = [0, 1.8, 2.2, 3, 4, 6, np.inf]
 LEVELS = (0.01, 0.05, 0.10, 0.50)
 OUTCOMES = {"digits": "test_error", "text": "test_loss"}
@@ -389,16 +386,8 @@ def tables() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into docs/erg.md")
-    given = parser.parse_args()
-    text = tables()
-    if not given.write:
-        print(text)
-        return
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    given = pages.parser(PAGE, __doc__).parse_args()
+    pages.show(PAGE, tables(), given.write)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,6 @@ written anew.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,11 +20,11 @@ from rmt_lab.ensembles import correlated, gaussian_spectrum
 from rmt_lab.ensembles.matrices import NULLS
 from rmt_lab.trainings.steering import steering
 
-from .does_alpha_know import table
+from . import pages
+from .pages import DOCS, table
 from .steering import difference
 
-PAGE = Path(__file__).parents[1] / "docs" / "lower-end.md"
-BEGIN, END = "<!-- tables: python -m benchmarks.lower_end --write -->", "<!-- end of the tables -->"
+PAGE = DOCS / "lower-end.md"
 LEVEL = 0.01
 WEIGHTS = ("as trained", *NULLS)
 LOW = 0.05  # of the law's probability: the band at its lower end
@@ -171,16 +168,8 @@ def tables() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into docs/lower-end.md")
-    given = parser.parse_args()
-    text = tables()
-    if not given.write:
-        print(text)
-        return
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    given = pages.parser(PAGE, __doc__).parse_args()
+    pages.show(PAGE, tables(), given.write)
 
 
 if __name__ == "__main__":

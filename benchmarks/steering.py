@@ -10,9 +10,7 @@ what lies between its two marks is written anew.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +22,10 @@ from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.tails import hill
 from rmt_lab.trainings.steering import steering
 
-from .does_alpha_know import table
+from . import pages
+from .pages import DOCS, table
 
-PAGE = Path(__file__).parents[1] / "docs" / "steering.md"
-BEGIN, END = "<!-- tables: python -m benchmarks.steering --write -->", "<!-- end of the tables -->"
+PAGE = DOCS / "steering.md"
 
 Array = npt.NDArray[np.float64]
 
@@ -188,16 +186,8 @@ def tables() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into docs/steering.md")
-    given = parser.parse_args()
-    text = tables()
-    if not given.write:
-        print(text)
-        return
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    given = pages.parser(PAGE, __doc__).parse_args()
+    pages.show(PAGE, tables(), given.write)
 
 
 if __name__ == "__main__":

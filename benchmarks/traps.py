@@ -11,9 +11,7 @@ with a direction taken out.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +26,10 @@ from rmt_lab.trainings import GrokkingTraining
 from rmt_lab.traps import CAUSES, FEWEST, KEPT, SHUFFLES, Traps, find_traps
 from rmt_lab.weights import samples
 
-from .does_alpha_know import table
+from . import pages
+from .pages import DOCS, table
 
-PAGE = Path(__file__).parents[1] / "docs" / "traps.md"
-BEGIN, END = "<!-- tables: python -m benchmarks.traps --write -->", "<!-- end of the tables -->"
+PAGE = DOCS / "traps.md"
 SHAPE = (80, 50)
 TRIALS = 500
 RUNS = ("grokking", "switched_off", "no_decay", "memorising")
@@ -353,17 +351,10 @@ def tables(weights: bool) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="write them into docs/traps.md")
+    parser = pages.parser(PAGE, __doc__)
     parser.add_argument("--layers", action="store_true", help="also from the weights of both sample models")
     given = parser.parse_args()
-    text = tables(given.layers)
-    if not given.write:
-        print(text)
-        return
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    pages.show(PAGE, tables(given.layers), given.write)
 
 
 if __name__ == "__main__":

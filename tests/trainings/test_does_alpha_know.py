@@ -1,26 +1,26 @@
 """docs/does-alpha-know.md: its tables are those of its command, and what is bold in them leaves out 0."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from benchmarks import does_alpha_know as study
+from benchmarks import pages
 from rmt_lab.trainings import collection
 
-PAGE = (Path(__file__).parents[2] / "docs" / "does-alpha-know.md").read_text(encoding="utf-8")
+PAGE = study.PAGE.read_text(encoding="utf-8")
 
 
 def test_the_tables_stand_between_their_marks():
-    assert PAGE.count(study.BEGIN) == PAGE.count(study.END) == 1
-    tables = PAGE.split(study.BEGIN)[1].split(study.END)[0]
+    assert PAGE.count(pages.BEGIN) == PAGE.count(pages.END) == 1
+    _, tables, _ = pages.split(study.PAGE)
     for name in study.OUTCOMES:
         assert f"## {name}: {len(collection(name).table)} runs" in tables
 
 
 def test_a_mark_of_boldness_is_an_interval_without_zero():
-    assert study.cell(0.5, 0.1, 0.9) == "**0.50** (0.10 to 0.90)"
-    assert study.cell(0.5, -0.1, 0.9) == "0.50 (-0.10 to 0.90)"
+    assert pages.cell(0.5, 0.1, 0.9) == "**0.50** (0.10 to 0.90)"
+    assert pages.cell(0.5, -0.1, 0.9) == "0.50 (-0.10 to 0.90)"
     found = re.findall(r"(\*\*)?(-?\d\.\d\d)(?:\*\*)? \((-?\d\.\d\d) to (-?\d\.\d\d)\)", PAGE.split("# The tables")[1])
     assert len(found) > 300
     for bold, value, low, high in found:

@@ -11,6 +11,7 @@ from train_collection import text
 
 from benchmarks import lower_end
 from benchmarks import steering as page
+from benchmarks.pages import split
 from rmt_lab import Spectrum
 from rmt_lab.trainings.steering import steering
 
@@ -106,15 +107,13 @@ def test_the_readers_table_is_their_own(found):
 
 
 def test_the_tables_of_the_page_are_those_of_the_record():
-    text = page.PAGE.read_text(encoding="utf-8")
-    assert text.split(page.BEGIN)[1].split(page.END)[0].strip() == page.tables().strip()
+    assert split(page.PAGE)[1] == page.tables().strip()
 
 
 @pytest.mark.parametrize("path", [page.PAGE, lower_end.PAGE], ids=lambda p: p.stem)
 def test_numbers_of_the_findings_stand_in_the_tables(path):
     """Or round to one that does, whatever its sign."""
-    text = path.read_text(encoding="utf-8")
-    tables, findings = text.split(page.BEGIN[:11])[1].split(page.END)
+    _, tables, findings = split(path)
     given = [float(n) for n in re.findall(r"\d+\.?\d*", tables)]
     stated = re.findall(r"\d+\.\d+", findings)
     assert len(stated) > 20
