@@ -44,7 +44,7 @@ class RepulsionModel(Model):
     """Matrices that start as n independent points of the semicircle and end as those of the GOE; or others, at rest."""
 
     time = number(_FIRST, _FIRST, _LAST, step=0.1, label="time, in 1/n", log=True)
-    beta = number(1.0, 0.1, 4.0, step=0.1, label="repulsion β (not 1: at rest)")
+    beta = number(1.0, 0.1, 4.0, step=0.1, label="repulsion β")
     width = number(10, 1, 40, step=1, label="window, spacings")
     n = number(100, 50, 200, step=50, label="size n")
     draws = number(10, 1, 20, step=1, label="matrices drawn")

@@ -19,7 +19,7 @@ from .._files import read_record, shipped_folder, shipped_names
 from ..atlas import AtlasModel, Layer
 from ..spectrum import Spectrum
 from . import training
-from .training import Training, checksum
+from .training import Training, figures
 
 _FORMAT = 1
 
@@ -202,10 +202,7 @@ def load(name: str) -> Training:
 
 def _read(name: str, data: bytes) -> GrokkingTraining:
     record, arrays = read_record(data, _FORMAT)
-    steps, values = arrays["steps"], arrays["singular_values"]
-    losses = (arrays["train_loss"], arrays["test_loss"])
-    if record["values_sha256"] != checksum(steps, values, *losses):
-        raise ValueError("the checksum of its figures is another than the record's")
+    steps, values, losses = figures(record, arrays, sum(map(min, record["shapes"].values())))
     found = record.pop("traps")
     models = []
     for step, row in zip(steps.tolist(), values, strict=True):

@@ -298,11 +298,12 @@ def checksum(steps: Any, singular_values: Any, train_loss: Any, test_loss: Any) 
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
-def _read(name: str, data: bytes) -> Training:
-    record, arrays = read_record(data, _FORMAT)
+def figures(
+    record: dict[str, Any], arrays: dict[str, Any], width: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Steps, singular values (``width`` of them at a step) and both losses of a file; ValueError if they are damaged."""
     steps, values, losses = arrays["steps"], arrays["singular_values"], (arrays["train_loss"], arrays["test_loss"])
-    layers = record.pop("layers")  # rows of longname, N, M
-    expected = (len(steps), sum(M for _, _, M in layers))
+    expected = (len(steps), width)
     if values.shape != expected or any(x.shape != steps.shape for x in losses):
         shapes = [values.shape, *(x.shape for x in losses)]
         asked = f"{expected} and {steps.shape}"
@@ -313,6 +314,13 @@ def _read(name: str, data: bytes) -> Training:
         raise ValueError("a loss is not finite")
     if record["values_sha256"] != checksum(steps, values, *losses):
         raise ValueError("the checksum of its figures is another than the record's")
+    return steps, values, losses
+
+
+def _read(name: str, data: bytes) -> Training:
+    record, arrays = read_record(data, _FORMAT)
+    layers = record.pop("layers")  # rows of longname, N, M
+    steps, values, losses = figures(record, arrays, sum(M for _, _, M in layers))
     n_layer = record["config"]["n_layer"]
     models = []
     for step, row, train, test in zip(steps.tolist(), values, *losses, strict=True):
