@@ -220,11 +220,11 @@ def find_traps(
 
     **What makes it.** A shuffle of entries keeps their sizes alone. So what survives it is mostly a single entry, of
     strength theta = |w|, or the mean m of all entries, theta = |m| sqrt(N M); where few entries hold most of the
-    squares, as in a sparse matrix, it can be several of them that meet in one row ("none"). Either of the two
-    leaves the noise where theta exceeds
-    sigma (N M)^(1/4) (Benaych-Georges & Nadakuditi 2012). A survivor is put down to the stronger of the largest entry
-    and the mean, and to "none" if both are below 0.8 times that. Then it is taken out, a Gaussian number of the noise's
-    variance in place of the entry, or the mean subtracted, and the rest is shuffled again.
+    squares, as in a sparse matrix, it can be several of them that meet in one row ("none"). Either of the two leaves
+    the noise where theta exceeds sigma (N M)^(1/4) (Benaych-Georges & Nadakuditi 2012). A survivor is put down to the
+    stronger of the largest entry and the mean, and to "none" if both are below 0.8 times that. Then it is taken out, a
+    Gaussian number of the noise's variance in place of the entry, or the mean subtracted, and the rest is shuffled
+    again.
 
     When nothing survives any more, what is beyond the noise in the rest as it is, and beyond all but a share ``level``
     of its shuffles, was destroyed by the shuffle (to say so takes 1 / ``level`` - 1 shuffles). It is put down to an
@@ -233,9 +233,9 @@ def find_traps(
     "pattern" otherwise.
 
     **What is claimed.** Gaussian noise has no trap. Heavy-tailed independent entries do have traps, one for each huge
-    entry, and nearly all are put down to entries; sparse ones are not.
-    That a row, a column or a pattern is claimed where entries are independent
-    happens with probability ``level``, whatever their law. docs/traps.md has all of it measured.
+    entry, and nearly all are put down to entries; sparse ones are not. That a row, a column or a pattern is claimed
+    where entries are independent happens with probability ``level`` or less (2.4 to 5.0 % of 500 shuffled matrices of
+    Gaussian and heavy-tailed entries). docs/traps.md has all of it measured.
 
     Parameters
     ----------

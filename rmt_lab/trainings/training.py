@@ -301,7 +301,7 @@ def checksum(steps: Any, singular_values: Any, train_loss: Any, test_loss: Any) 
 def figures(
     record: dict[str, Any], arrays: dict[str, Any], width: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Steps, singular values (``width`` of them at a step) and both losses of a file; ValueError if they are damaged."""
+    """Steps, singular values (``width`` a step) and both losses of a file; ValueError if they are damaged."""
     steps, values, losses = arrays["steps"], arrays["singular_values"], (arrays["train_loss"], arrays["test_loss"])
     expected = (len(steps), width)
     if values.shape != expected or any(x.shape != steps.shape for x in losses):
