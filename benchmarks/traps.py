@@ -3,6 +3,9 @@
     python -m benchmarks.traps           the tables, some minutes
     python -m benchmarks.traps --write   the same into the page
     python -m benchmarks.traps --layers  also these layers from the weights of both sample models (190 MB)
+    python -m benchmarks.traps --train build/grokking
+                                         also five seeds of a training and of its two controls, which go into that
+                                         folder: 40 minutes of processor time, needs torch
 
 First matrices whose traps are known: noise, heavy-tailed entries, and what is planted. Then the layers of the atlas,
 from the spectra of their shuffles, which ship with the package. Then the trainings that grok, and what their nets lose
@@ -11,12 +14,17 @@ with a direction taken out.
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from rmt_lab import atlas, fit_bulk, fit_power_law, iter_weights, trainings
 from rmt_lab.bulk import BulkFit
@@ -33,6 +41,18 @@ PAGE = DOCS / "traps.md"
 SHAPE = (80, 50)
 TRIALS = 500
 RUNS = ("grokking", "switched_off", "no_decay", "memorising")
+CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {  # the training, and what is different from it
+    "switched_off": ("switched_off", {}),
+    "centred": ("centred", {}),
+    "double": ("double", {}),
+    "switched_off, mean 0.8": ("switched_off", {"mean": 0.8}),
+    "switched_off, mean -0.8": ("switched_off", {"mean": -0.8}),
+    "double, mean -0.8": ("double", {"mean": -0.8}),
+    "memorising": ("memorising", {}),
+    "memorising, centred": ("memorising", {"mean": 0.0, "decay_until": 0}),
+    "memorising, double": ("memorising", {"double": True}),
+}
+SEEDS = range(5)
 
 Array = npt.NDArray[np.float64]
 Rng = np.random.Generator
@@ -334,7 +354,79 @@ def doses() -> str:
     return table(["run", "its cosine with a constant", "taken out of it", "training accuracy", "test accuracy"], rows)
 
 
-def tables(weights: bool) -> str:
+def _script() -> Any:
+    """scripts/train_grokking.py as a module."""
+    path = DOCS.parent / "scripts" / "train_grokking.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def trained(folder: Path) -> Iterator[tuple[str, int, dict[str, Any], Any, Any]]:
+    """Name, seed, what was recorded, the run and the script; what is not in the folder yet is trained."""
+    script = _script()
+    for name, (base, changes) in CONTROLS.items():
+        for seed in SEEDS:
+            run, out = replace(script.RUNS[base], seed=seed, **changes), folder / f"seed-{seed}"
+            path = out / f"{name}.npz"
+            if not path.exists() or np.load(path)["steps"][-1] != run.steps:
+                script.train(name, run, out)
+            with np.load(path) as file:
+                yield name, seed, dict(file), run, script
+
+
+def controls(folder: Path) -> str:
+    """Two nets with a trap, five seeds each, and trainings that would be the same in exact arithmetic."""
+    rows = []
+    for name, seed, kept, run, _ in trained(folder):
+        step, _, test = kept["curve"].T
+        off = run.decay_until or 0
+        late, last = test[step > off], test[step > 0.75 * run.steps]
+        fallen = step[(step > off) & (test < 0.99)] if (test >= 0.99).any() else []
+        found = [find_traps(W, SHUFFLES, kinds=()) for W in kept["output"]]
+        with_trap = [(s, t) for s, t in zip(kept["steps"], found, strict=True) if t.num_traps]
+        rows.append([
+            name, str(seed), _first(step, test >= 0.99), f"{fallen[0]:.0f}" if len(fallen) else "never",
+            f"{late.min():.1%}" if (test >= 0.99).any() else "",
+            f"{np.median(last):.1%}", f"{kept['figures'][-1, 1]:.2g}",
+            str(with_trap[0][0]) if with_trap else "never", f"{len(with_trap)} of {len(found)}",
+            ", ".join(sorted({trap.cause for _, t in with_trap for trap in t.surviving})),
+            f"{max(t.largest['entries'].max() / t.edge for t in found):.2f}",
+        ])  # fmt: skip
+    head = ["run", "seed", "99 % of the others from step", "below that, without decay, from", "lowest without decay",
+            "median of the last quarter", "test loss at the end", "first trap of the output layer at",
+            "recorded steps with one", "cause", "largest shuffled eigenvalue over the edge"]  # fmt: skip
+    return table(head, rows)
+
+
+def rounding(folder: Path) -> str:
+    """What calculating with 32 bits does to the gradient of the outputs, whose sum over the outputs is zero."""
+    rows = []
+    for name, seed, kept, run, script in trained(folder):
+        if seed != SEEDS[0] or name not in script.RUNS:
+            continue
+        a, b, y, n = (x[: script.pairs(run)[3]] if i < 3 else x for i, x in enumerate(script.pairs(run)))
+        for i in np.flatnonzero(kept["steps"] >= 5000):
+            cells = []
+            for bits in (np.float32, np.float64):
+                E, H, O = (kept[x][i].astype(bits) for x in script.NAMES)
+                first, second = E @ H[:, : E.shape[1]].T, E @ H[:, E.shape[1] :].T
+                out = np.maximum(first[a] + second[b], 0) @ O.T
+                gradient = np.exp(special.log_softmax(out, axis=1)) - np.eye(len(E), dtype=bits)[y]
+                zero = np.mean(gradient[np.arange(n), y] == 0)
+                common = np.abs(gradient.sum(axis=1)).sum() / np.abs(gradient).sum()
+                cells += [f"{zero:.0%}", f"{common:.1g}"]
+            rows.append([name, str(kept["steps"][i]), *cells, f"{np.abs(out.mean(axis=1)).mean():.2g}",
+                         f"{out.std(axis=1).mean():.2g}"])  # fmt: skip
+    head = ["run, seed 0", "step", "gradient of the right output is 0, 32 bits", "gradient common to all outputs, 32 bits",
+            "is 0, 64 bits", "common, 64 bits", "mean of the outputs", "their standard deviation"]  # fmt: skip
+    return table(head, rows)
+
+
+def tables(weights: bool, folder: Path | None) -> str:
     parts = ["### One shuffle of noise", single()]
     parts += ["### 40 shuffles, and what the eigenvalues are put down to", level()]
     parts += ["### Planted: the strongest of what is found", told_apart()]
@@ -347,14 +439,18 @@ def tables(weights: bool) -> str:
         parts += [f"### The training {name!r}, step by step", training(run)]
     parts += ["### What a net loses without a direction", ablations()]
     parts += ["### The largest direction of the embedding, in doses", doses()]
+    if folder is not None:
+        parts += ["### Five seeds, without the mean, and with 64 bits", controls(folder)]
+        parts += ["### What 32 bits do to the gradient", rounding(folder)]
     return "\n\n".join(parts)
 
 
 def main() -> None:
     parser = pages.parser(PAGE, __doc__)
     parser.add_argument("--layers", action="store_true", help="also from the weights of both sample models")
+    parser.add_argument("--train", type=Path, metavar="DIR", help="also five seeds of the controls, trained into DIR")
     given = parser.parse_args()
-    pages.show(PAGE, tables(given.layers), given.write)
+    pages.show(PAGE, tables(given.layers, given.train), given.write)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,10 @@ rectified units on the two embeddings side by side, and 59 outputs. No biases; f
 2022, arXiv 2201.02177). ``switched_off`` is the same until step 8000, and goes on without weight decay, in the hope
 to see test accuracy fall again (Prakash & Martin, arXiv 2602.02859). ``memorising`` has cross entropy and no decay from
 the start. ``no_decay`` has no decay and the squared error of all outputs, with which the net generalises all the same.
-``centred`` is the control of ``switched_off`` that docs/traps.md tells of; it does not ship.
+``centred`` and ``double`` are controls of ``switched_off``. In exact arithmetic they would be the same function at
+every step, since a softmax does not see what all outputs have in common: ``centred`` subtracts the mean over the
+outputs after every step from 8000 on, ``double`` calculates with 64 bits. (The first steps differ in the last digits
+from one processor to another, and the later ones in all.)
 
 A run writes the weights at about 30 steps, evenly spaced in log(step), and both accuracies every 50, into ``--out``.
 ``--pack`` looks for traps in them and writes rmt_lab/data/grokking/RUN.npz: losses, accuracies, singular values, the
@@ -19,7 +22,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,18 +48,20 @@ class Run:
     loss: str
     weight_decay: float
     decay_until: int | None = None  # the step at which the weight decay is switched off
-    centred: bool = False  # from then on the mean over the outputs is subtracted after every step
+    mean: float | None = None  # to which the mean over the outputs is set from then on, after every step
     steps: int = 40_000
     fraction: float = 0.5  # of all pairs that are seen
     seed: int = 0
     lr: float = 1e-3
+    double: bool = False  # 64 bits instead of 32, from the same first weights
 
 
 RUNS = {
     "grokking": Run("cross entropy", 1.0),
     "no_decay": Run("squared error", 0.0),
     "switched_off": Run("cross entropy", 1.0, decay_until=8000),
-    "centred": Run("cross entropy", 1.0, decay_until=8000, centred=True),
+    "centred": Run("cross entropy", 1.0, decay_until=8000, mean=0.0),
+    "double": Run("cross entropy", 1.0, decay_until=8000, double=True),
     "memorising": Run("cross entropy", 0.0, steps=8000),
 }
 
@@ -99,7 +104,8 @@ def train(name: str, run: Run, folder: Path) -> None:
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(run.seed + 1)
     shapes = ((P, WIDTH), (HIDDEN, 2 * WIDTH), (P, HIDDEN))
-    weights = [(torch.randn(s, generator=generator) / s[1] ** 0.5).requires_grad_() for s in shapes]
+    weights = [torch.randn(s, generator=generator) / s[1] ** 0.5 for s in shapes]
+    weights = [w.to(torch.float64 if run.double else torch.float32).requires_grad_() for w in weights]
     optimizer = torch.optim.AdamW(weights, lr=run.lr, betas=(0.9, 0.98), weight_decay=run.weight_decay)
     a, b, y, n = pairs(run)
     a, b, y = a[:n], b[:n], y[:n]
@@ -124,9 +130,9 @@ def train(name: str, run: Run, folder: Path) -> None:
         optimizer.zero_grad(set_to_none=True)
         loss_of(run, outputs(weights, a, b), y).backward()
         optimizer.step()
-        if run.centred and step >= run.decay_until:
-            with torch.no_grad():
-                weights[-1] -= weights[-1].mean(0)  # the softmax does not see it, and rounding would
+        if run.mean is not None and step >= run.decay_until:
+            with torch.no_grad():  # the softmax does not see it, and rounding does
+                weights[-1] += run.mean - weights[-1].mean(0)
 
 
 def traps_of(step: int, layer: str, W: np.ndarray) -> list[list]:
@@ -195,11 +201,12 @@ if __name__ == "__main__":
     parser.add_argument("run", choices=RUNS, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("build/grokking"), help="folder of the finished runs")
     parser.add_argument("--pack", action="store_true", help="make the shipped files of the finished runs")
+    parser.add_argument("--seed", type=int, default=0, help="of the first weights and of the pairs; 0 ships")
     given = parser.parse_args()
     if given.pack:
-        for name in [given.run] if given.run else [x for x, run in RUNS.items() if not run.centred]:
-            pack(name, RUNS[name], given.out)
+        for name in [given.run] if given.run else RUNS:
+            pack(name, replace(RUNS[name], seed=given.seed), given.out)
     elif given.run:
-        train(given.run, RUNS[given.run], given.out)
+        train(given.run, replace(RUNS[given.run], seed=given.seed), given.out)
     else:
         parser.error("a run, or --pack")

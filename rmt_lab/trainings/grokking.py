@@ -167,12 +167,12 @@ def load(name: str) -> Training:
     ----------
     name : str
         One of :func:`rmt_lab.trainings.names`, or ``"grokking"``, ``"switched_off"``,
-        ``"no_decay"`` or ``"memorising"``, which docs/traps.md tells of.
+        ``"centred"``, ``"double"``, ``"no_decay"`` or ``"memorising"``, which docs/traps.md tells of.
 
     Returns
     -------
     Training
-        A :class:`GrokkingTraining` for the latter four.
+        A :class:`GrokkingTraining` for the latter six.
 
     Raises
     ------

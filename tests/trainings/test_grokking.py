@@ -74,6 +74,20 @@ def test_the_trap_of_the_output_is_its_mean_and_costs_nothing():
     assert off.evaluate(weights | {"output": other}).test_loss > 10 * whole.test_loss
 
 
+@pytest.mark.parametrize(("name", "mean", "double"), [("centred", 0.0, False), ("double", None, True)])
+def test_nothing_falls_without_the_mean_or_without_the_rounding(name, mean, double):
+    """The same net in exact arithmetic as the one that falls."""
+    control, off = trainings.load(name), trainings.load("switched_off")
+    assert (control.record["run"]["mean"], control.record["run"]["double"]) == (mean, double)
+    for key in ("loss", "weight_decay", "decay_until", "steps", "fraction", "seed", "lr"):
+        assert control.record["run"][key] == off.record["run"][key]
+    step, _train, test = control.curve.T
+    assert test[step > 8000].min() > 0.998
+    assert not set(control.traps["cause"]) & {"entry", "mean", "none"}
+    strength = {run.name: abs(run.weights(run.weight_steps[-1])["output"].mean()) for run in (control, off)}
+    assert strength[name] < 0.1 * strength["switched_off"]
+
+
 @each_run
 def test_the_weights_have_the_losses_that_were_recorded(name):
     run = trainings.load(name)
