@@ -153,9 +153,9 @@ def test_no_weights_of_a_file_travel(checkpoint):
     """What is sent to a worker is smaller than the smallest matrix, by far."""
     import pickle
 
-    from rmt_lab.analysis import _found
+    from rmt_lab.analysis import find_layers
 
-    found = _found(checkpoint, None, False)
+    found = find_layers(checkpoint, None, False)
     assert len(found) == 5
     for layer in found:
         assert len(pickle.dumps(layer)) < 1000 < np.prod(layer.shape) * 4
