@@ -27,7 +27,7 @@ from .ensembles.matrices import NULLS, Null, layer_stream, null_matrix
 from .spectrum import Spectrum
 from .spectrum.devices import check_device
 from .spectrum.kept import KeptSpectra, digest
-from .spectrum.solvers import METHODS
+from .spectrum.solvers import METHODS, Solver
 from .tails import fingers
 from .tails.erg import erg as erg_tail
 from .tails.erg import erg_p
@@ -95,7 +95,7 @@ class Options:
     max_fingers: int = 10
     finger_thresh: float = 1.0
     rng: int = 0
-    method: str = "gram"
+    method: Solver = "gram"
     device: str = "cpu"
     base: Any = None
     erg: bool = False
@@ -174,7 +174,7 @@ def analyze(
     n_jobs: int | None = None,
     rng: np.random.Generator | int | None = 0,
     cache: str | os.PathLike[str] | None = None,
-    method: str = "gram",
+    method: Solver = "gram",
     device: str = "cpu",
     base: Any = None,
     erg: bool = False,
@@ -383,7 +383,7 @@ def layers_of(
     split_qkv: bool = False,
     rng: int = 0,
     cache: str | os.PathLike[str] | None = None,
-    method: str = "gram",
+    method: Solver = "gram",
     device: str = "cpu",
     base: Any = None,
 ) -> Iterator[Layer]:
@@ -455,7 +455,7 @@ def _spectra_of(source: Any) -> list[Layer] | None:
 
 
 def _layer(
-    found: Layer | Found, seed: int, kept: KeptSpectra | None, method: str = "gram", device: str = "cpu"
+    found: Layer | Found, seed: int, kept: KeptSpectra | None, method: Solver = "gram", device: str = "cpu"
 ) -> Layer:
     if isinstance(found, Layer):
         return found
@@ -470,7 +470,7 @@ class _Weights:
     found: Found
     seed: int
     kept: KeptSpectra | None
-    method: str
+    method: Solver
     device: str
     _parts: tuple[Matrix, ...] | None = None
     _digest: str = ""
