@@ -25,9 +25,9 @@ from rmt_lab.bulk import BulkFit, fit_bulk
 from rmt_lab.ensembles import NULLS, gaussian_spectrum, initialisations, null_matrix
 from rmt_lab.ensembles.spectra import bidiagonal_singular_values
 from rmt_lab.laws import TracyWidom, edge_scaling, spike_strength, spike_threshold
-from rmt_lab.phases import PHASES, UNDECIDED, phase, tail_weight
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law
+from rmt_lab.trainings.phases import PHASES, UNDECIDED, phase, tail_weight
 
 SHAPES = [(128, 64), (192, 192), (576, 192), (384, 384), (1536, 384), (768, 768), (2304, 768), (3072, 768)]
 INITIALISATIONS: list[Callable[..., np.ndarray]] = [
