@@ -85,10 +85,13 @@ def test_the_figures_show_the_tables_own_fit(rule, alpha, tmp_path, capsys):
     layer = "block 23 attention output"
     given = ["--fix-fingers", rule] if rule else []
     assert main(["analyze", "smollm2", "--layers", layer, *given, "--plots", str(tmp_path)]) == 0
-    assert alpha in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert alpha in said
     (picture,) = tmp_path.glob("*.png")
     words = Image.open(picture).text["Description"]
     assert layer in words
+    without = re.search(r"Without (\d+) finger", words)
+    assert (without[1] if without else "0") == (re.search(r"(\d+) eigenvalues dropped", said) or "00")[1]
     assert f"{alpha}{' plus or minus' if alpha == '16.04' else ' instead of 16.04'}" in words
 
 
