@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from ._arrays import Array
+from ._arrays import Array, as_numpy
 from ._files import shipped_folder
 from .bulk import fit_bulk
 from .ensembles.spectra import gaussian_spectrum
@@ -387,7 +387,7 @@ def false_discovery_rate(p_values: npt.ArrayLike) -> Array:
     """
     from scipy.stats import false_discovery_control  # takes half a second to import
 
-    p = np.asarray(p_values, dtype=np.float64)
+    p = np.asarray(as_numpy(p_values), dtype=np.float64)
     tested = ~np.isnan(p)
     wrong = tested & ~((p >= 0) & (p <= 1))
     if wrong.any():
