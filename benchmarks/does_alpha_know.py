@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from scipy.stats import kendalltau
 
 from rmt_lab import analyze
+from rmt_lab.plotting import alt_text
 from rmt_lab.plotting.quality import QUALITY_SIZE, plot_quality
 from rmt_lab.trainings import Collection, collection
 from rmt_lab.trainings.collections import CARRIES_A_TAIL
@@ -259,7 +260,8 @@ def main() -> None:
     given = pages.parser(PAGE, __doc__).parse_args()
     text = tables()
     if given.write:
-        figure().savefig(FIGURE, dpi=100, metadata={"Software": None})
+        drawn = figure()
+        drawn.savefig(FIGURE, dpi=100, metadata={"Software": None, "Description": alt_text(drawn)})
     pages.show(PAGE, text, given.write)
 
 

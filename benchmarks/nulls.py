@@ -23,11 +23,11 @@ import numpy as np
 from rmt_lab import atlas, ensembles
 from rmt_lab.bulk import BulkFit, fit_bulk
 from rmt_lab.ensembles import NULLS, gaussian_spectrum, initialisations, null_matrix
-from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
+from rmt_lab.ensembles.spectra import bidiagonal_singular_values
 from rmt_lab.laws import TracyWidom, edge_scaling, spike_strength, spike_threshold
-from rmt_lab.phases import PHASES, UNDECIDED, phase, tail_weight
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law
+from rmt_lab.trainings.phases import PHASES, UNDECIDED, phase, tail_weight
 
 SHAPES = [(128, 64), (192, 192), (576, 192), (384, 384), (1536, 384), (768, 768), (2304, 768), (3072, 768)]
 INITIALISATIONS: list[Callable[..., np.ndarray]] = [
@@ -129,7 +129,7 @@ def spiked_spectrum(N: int, M: int, strength: float, rng: np.random.Generator) -
     squares = np.asarray(rng.chisquare(np.arange(N, N - M, -1)))
     squares[0] = rng.noncentral_chisquare(N, (strength * spike_threshold(N, M)) ** 2)
     beside = np.sqrt(rng.chisquare(np.arange(M - 1, 0, -1)))
-    return Spectrum(_bidiagonal_singular_values(np.sqrt(squares), beside, accurate=False), N, M)
+    return Spectrum(bidiagonal_singular_values(np.sqrt(squares), beside, accurate=False), N, M)
 
 
 def _found(spectra: list[Spectrum], level: float) -> float:

@@ -27,7 +27,7 @@ from .ensembles.matrices import NULLS, Null, layer_stream, null_matrix
 from .spectrum import Spectrum
 from .spectrum.devices import check_device
 from .spectrum.kept import KeptSpectra, digest
-from .spectrum.solvers import METHODS
+from .spectrum.solvers import METHODS, Solver
 from .tails import fingers
 from .tails.erg import erg as erg_tail
 from .tails.erg import erg_p
@@ -65,7 +65,7 @@ _RANDOM = [*(f"rand_{c}" for c in _BULK), "max_rand_eval", "rand_distance"]
 _END = ["status", "warning"]
 #: What weights are found as: a matrix, or one that is made of several.
 Found = FoundMatrix | FoundChange | FoundProduct | FoundMerged
-_SMALLEST, _LARGEST = 1e-140, 1e150  # of the largest singular value: its square, times rounding, is a normal float
+SMALLEST, LARGEST = 1e-140, 1e150  # of the largest singular value: its square, times rounding, is a normal float
 #: What is wrong with a layer, not with the code: such errors end up in the layer's row.
 LAYER_FAULTS = (ValueError, np.linalg.LinAlgError, MemoryError, OSError)
 
@@ -95,7 +95,7 @@ class Options:
     max_fingers: int = 10
     finger_thresh: float = 1.0
     rng: int = 0
-    method: str = "gram"
+    method: Solver = "gram"
     device: str = "cpu"
     base: Any = None
     erg: bool = False
@@ -174,7 +174,7 @@ def analyze(
     n_jobs: int | None = None,
     rng: np.random.Generator | int | None = 0,
     cache: str | os.PathLike[str] | None = None,
-    method: str = "gram",
+    method: Solver = "gram",
     device: str = "cpu",
     base: Any = None,
     erg: bool = False,
@@ -329,7 +329,7 @@ def rows_of(
     if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise ValueError(f"n_jobs={n_jobs!r}; a number of workers is allowed, -1 for one per core, or None")
     kept = None if cache is None else KeptSpectra(cache)
-    found = _found(source, options.layers, options.split_qkv, options.base)
+    found = find_layers(source, options.layers, options.split_qkv, options.base)
     for layer in found:
         if isinstance(layer, Layer):
             _check_null(layer, options.randomize)
@@ -383,7 +383,7 @@ def layers_of(
     split_qkv: bool = False,
     rng: int = 0,
     cache: str | os.PathLike[str] | None = None,
-    method: str = "gram",
+    method: Solver = "gram",
     device: str = "cpu",
     base: Any = None,
 ) -> Iterator[Layer]:
@@ -393,11 +393,11 @@ def layers_of(
     layer's own stream anew, so that it is the same whichever others were made before.
     """
     kept = None if cache is None else KeptSpectra(cache)
-    for found in _found(source, layers, split_qkv, base):
+    for found in find_layers(source, layers, split_qkv, base):
         yield _layer(found, rng, kept, method, device)
 
 
-def _found(source: Any, layers: Any, split_qkv: bool, base: Any = None) -> Sequence[Layer | Found]:
+def find_layers(source: Any, layers: Any, split_qkv: bool, base: Any = None) -> Sequence[Layer | Found]:
     """The layers of a source: those of spectra as they are, those of weights unread."""
     if base is not None:
         pairs: Sequence[Found] = find_pairs(source, base, split_qkv, all_told=layers is None)
@@ -455,7 +455,7 @@ def _spectra_of(source: Any) -> list[Layer] | None:
 
 
 def _layer(
-    found: Layer | Found, seed: int, kept: KeptSpectra | None, method: str = "gram", device: str = "cpu"
+    found: Layer | Found, seed: int, kept: KeptSpectra | None, method: Solver = "gram", device: str = "cpu"
 ) -> Layer:
     if isinstance(found, Layer):
         return found
@@ -470,7 +470,7 @@ class _Weights:
     found: Found
     seed: int
     kept: KeptSpectra | None
-    method: str
+    method: Solver
     device: str
     _parts: tuple[Matrix, ...] | None = None
     _digest: str = ""
@@ -634,9 +634,9 @@ def _row(found: Layer | Found, options: Options, kept: KeptSpectra | None) -> di
         row |= {"num_evals": len(s.singular_values), "num_exact": s.num_exact or len(s.singular_values)}
         if s.rank < options.min_evals:
             raise ValueError(f"{s.rank} non-zero eigenvalues, fewer than min_evals={options.min_evals}")
-        if not _SMALLEST < s.operator_norm < _LARGEST:
+        if not SMALLEST < s.operator_norm < LARGEST:
             raise ValueError(
-                f"the largest singular value is {s.operator_norm:.3g}; between {_SMALLEST:g} and {_LARGEST:g} squares "
+                f"the largest singular value is {s.operator_norm:.3g}; between {SMALLEST:g} and {LARGEST:g} squares "
                 "are exact, so multiply the matrix by a constant"
             )
         tail = options.fit(s)

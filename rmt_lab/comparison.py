@@ -19,9 +19,9 @@ import scipy.linalg
 from ._arrays import Array, Matrix, Rng, as_real, one_blas_thread
 from ._repr import html_table, reason
 from .analysis import (
-    _LARGEST,
-    _SMALLEST,
+    LARGEST,
     LAYER_FAULTS,
+    SMALLEST,
     Options,
     analyze,
     find_pairs,
@@ -326,8 +326,8 @@ def _check_range(W0: Matrix, W: Matrix) -> None:
     if not before:
         raise ValueError("it was zero before")
     for when, most in (("before", before), ("after", after)):
-        if most and np.isfinite(most) and not _SMALLEST <= most <= _LARGEST:
-            raise ValueError(f"its largest entry was {most:.3g} {when}; from {_SMALLEST:g} to {_LARGEST:g} is allowed")
+        if most and np.isfinite(most) and not SMALLEST <= most <= LARGEST:
+            raise ValueError(f"its largest entry was {most:.3g} {when}; from {SMALLEST:g} to {LARGEST:g} is allowed")
 
 
 def _spectrum(s: Array, W: Matrix) -> Spectrum:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from ._arrays import Array
+from ._arrays import Array, as_numpy
 from ._files import shipped_folder
 from .bulk import fit_bulk
 from .ensembles.spectra import gaussian_spectrum
@@ -285,13 +285,13 @@ def noise_p(
     >>> round(noise_p(fit, noise), 2), round(noise_p(fit, noise, n=999), 2)
     (0.9, 0.89)
     """
-    a = _heaviest(fit.x)
+    a = smallest_alpha(fit.x)
     if null is None and n is None and spectrum.rf == 1 and spectrum.M >= _SMALLEST_SIDE:
         return _noise_cdf(a - 1, spectrum.N, spectrum.M)
     if null is None:
         heaviest = _gaussian_null(spectrum.N, spectrum.M, spectrum.rf, 999 if n is None else n)
     else:
-        heaviest = np.array([_heaviest(s.tail_eigenvalues) for s in null])
+        heaviest = np.array([smallest_alpha(s.tail_eigenvalues) for s in null])
     if not len(heaviest):
         raise ValueError(f"n={n}: noise_p needs at least one spectrum to compare with")
     return float((1 + np.count_nonzero(heaviest <= a)) / (len(heaviest) + 1))
@@ -301,7 +301,7 @@ def noise_p(
 def _gaussian_null(N: int, M: int, rf: int, n: int) -> Array:
     rng = np.random.default_rng(0)
     slices = ([gaussian_spectrum(N, M, rng=rng).eigenvalues for _ in range(rf)] for _ in range(n))
-    return np.array([_heaviest(np.sort(np.concatenate(s))) for s in slices])
+    return np.array([smallest_alpha(np.sort(np.concatenate(s))) for s in slices])
 
 
 @cache
@@ -310,7 +310,7 @@ def _noise_table() -> dict[str, Array]:
         return dict(table)
 
 
-def _noise_terms(N: int, M: int) -> tuple[float, Array]:
+def noise_terms(N: int, M: int) -> tuple[float, Array]:
     """s/mu of the largest eigenvalue of an N x M Gaussian matrix, and the powers of M and M/N in the table."""
     n, m = np.sqrt(N - 1), np.sqrt(M)
     corrections = [M ** (-2 * i / 3) * (M / N) ** (j / 2) for i in (1, 2, 3) for j in (0, 1, 2)]
@@ -320,12 +320,12 @@ def _noise_terms(N: int, M: int) -> tuple[float, Array]:
 def _noise_cdf(exponent: float, N: int, M: int) -> float:
     """Share of N x M Gaussian matrices whose heaviest acceptable tail has an alpha - 1 of at most this."""
     table = _noise_table()
-    scale, terms = _noise_terms(N, M)
+    scale, terms = noise_terms(N, M)
     quantiles = np.maximum.accumulate(terms @ table["coefficients"])
     return float(expit(np.interp(np.log(exponent * scale), quantiles, logit(table["levels"]))))
 
 
-def _heaviest(x: Array) -> float:
+def smallest_alpha(x: Array) -> float:
     """Smallest alpha of all tails of ascending x with an acceptable distance; infinite if there is none.
 
     Tails are tried from the smallest alpha on, until one is acceptable. Nearly all are too long for one, and fail at
@@ -387,7 +387,7 @@ def false_discovery_rate(p_values: npt.ArrayLike) -> Array:
     """
     from scipy.stats import false_discovery_control  # takes half a second to import
 
-    p = np.asarray(p_values, dtype=np.float64)
+    p = np.asarray(as_numpy(p_values), dtype=np.float64)
     tested = ~np.isnan(p)
     wrong = tested & ~((p >= 0) & (p <= 1))
     if wrong.any():

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
+from rmt_lab.ensembles.spectra import bidiagonal_singular_values
 from rmt_lab.tails import fit_power_law
 from rmt_lab.tails.erg import count_erg, noise_terms
 
@@ -36,7 +36,7 @@ def draw(N: int, M: int, n: int, seed: int = 1) -> np.ndarray:
     for i in range(n):
         d = np.sqrt(rng.chisquare(np.arange(N, N - M, -1)))
         e = np.sqrt(rng.chisquare(np.arange(M - 1, 0, -1)))
-        s = _bidiagonal_singular_values(d, e, accurate=False)  # the smallest play no part
+        s = bidiagonal_singular_values(d, e, accurate=False)  # the smallest play no part
         x = s[s > 0] ** 2
         E = count_erg(x)
         out[i] = E, E - abs(fit_power_law(x).n_tail - E)

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
-from rmt_lab.verdict import _heaviest, _noise_terms
+from rmt_lab.ensembles.spectra import bidiagonal_singular_values
+from rmt_lab.verdict import noise_terms, smallest_alpha
 
 TABLE = Path(__file__).parents[1] / "rmt_lab" / "data" / "noise.npz"
 SIDES = dict.fromkeys((12, 16, 24, 40, 64, 104, 168, 272, 440), 4000) | {712: 2400}
@@ -38,14 +38,14 @@ def draw(N: int, M: int, n: int, seed: int = 1) -> np.ndarray:
     for i in range(n):
         d = np.sqrt(rng.chisquare(np.arange(N, N - M, -1)))
         e = np.sqrt(rng.chisquare(np.arange(M - 1, 0, -1)))
-        s = _bidiagonal_singular_values(d, e, accurate=False)  # the smallest play no part
-        out[i] = _heaviest(s[s > 0] ** 2) - 1
+        s = bidiagonal_singular_values(d, e, accurate=False)  # the smallest play no part
+        out[i] = smallest_alpha(s[s > 0] ** 2) - 1
     return np.sort(out)
 
 
 def fit(samples: dict[tuple[int, int], np.ndarray]) -> np.ndarray:
     """The coefficients b, one column a level, by least squares weighted with the error of each quantile."""
-    scales, terms = zip(*(_noise_terms(N, M) for N, M in samples), strict=True)
+    scales, terms = zip(*(noise_terms(N, M) for N, M in samples), strict=True)
     z = [np.log(a * scale) for a, scale in zip(samples.values(), scales, strict=True)]
     n = np.array([len(a) for a in z])
     columns = []

@@ -11,7 +11,7 @@ from typing import Any
 PACKAGE = Path(__file__).parents[1] / "rmt_lab"
 #: The rooms in the order of a reader, who comes with a model or with a matrix.
 ROOMS = [
-    "analysis", "verdict", "phases", "comparison", "spectrum", "bulk", "tails", "laws", "ensembles", "weights", "atlas",
+    "analysis", "verdict", "comparison", "spectrum", "bulk", "tails", "laws", "ensembles", "weights", "atlas",
     "trainings", "traps", "plotting", "explorers", "exercises", "report", "cli",
 ]  # fmt: skip
 

@@ -1,9 +1,11 @@
 """One row a layer: figures against the functions they come from, and layers that are broken."""
 
+import inspect
 import json
 import math
 import warnings
 import weakref
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,8 @@ from scipy.stats import ortho_group
 
 from rmt_lab import Spectrum, analyze, atlas, fit_bulk, fit_power_law, fix_fingers, trainings
 from rmt_lab.analysis import Options, rows_of
+from rmt_lab.ensembles import NULLS
+from rmt_lab.spectrum.solvers import Solver
 from rmt_lab.tails.bootstrap import METHODS, interval
 from rmt_lab.tails.fingers import RULES
 
@@ -269,8 +273,17 @@ def test_a_bug_raises_and_a_layers_fault_does_not(monkeypatch):
 
 def test_the_names_of_rules_and_methods_are_written_down_once():
     for text in (analyze.__doc__, fix_fingers.__doc__):
-        assert "{" + ", ".join(f'"{rule}"' for rule in RULES) + "} or None" in text
-    assert "{" + ", ".join(f'"{method}"' for method in METHODS) + "}" in interval.__doc__
+        assert f"{listed(RULES)} or None" in text
+    assert listed(METHODS) in interval.__doc__
+    assert f"method : {listed(get_args(Solver))}" in analyze.__doc__
+    assert f"method : {listed(get_args(Solver))}" in Spectrum.from_matrix.__doc__
+    assert f"bool or {listed(NULLS)}" in analyze.__doc__
+    for function in (analyze, Options, Spectrum.from_matrix):
+        assert inspect.signature(function).parameters["method"].annotation == "Solver"
+
+
+def listed(names):
+    return "{" + ", ".join(f'"{name}"' for name in names) + "}"
 
 
 def test_attrs_record_how_the_table_was_made():

@@ -2,6 +2,7 @@
 
 from threading import Event, Thread
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,8 +10,13 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from rmt_lab import Spectrum, analyze, fit_power_law, fit_truncated_power_law, fix_fingers
 from rmt_lab._arrays import as_numpy, as_real, as_values, one_blas_thread
-from rmt_lab.plotting import peel
+from rmt_lab.ensembles import dyson
+from rmt_lab.laws import subspace_overlap
+from rmt_lab.laws.spacings import spacing_ratios, spacings
+from rmt_lab.plotting import peel, plot_ecdf
+from rmt_lab.spectrum import rounding_edge
 from rmt_lab.tails import find_outliers, hill, hill_curve
+from rmt_lab.verdict import false_discovery_rate
 
 X = np.exp(np.random.default_rng(0).exponential(size=60))
 W = np.random.default_rng(1).normal(size=(30, 20))
@@ -52,6 +58,40 @@ def test_values_of_every_kind_give_the_same_fits(kind, fit):
     given, kept = dict(kinds(X))[kind], dict(kinds(X))[kind]
     assert fit(given) == fit(X)
     assert np.array_equal(np.asarray(given), np.asarray(kept))
+
+
+#: What also takes values or matrices as they come.
+OTHERS = {
+    "spacings": lambda x: spacings(x),
+    "ratios": lambda x: spacing_ratios(x),
+    "overlap": lambda x: subspace_overlap(x.reshape(-1, 1), x.reshape(-1, 1)),
+    "dyson": lambda x: dyson(x[:9], [0.1], rng=0),
+    "q-values": lambda x: false_discovery_rate(x / x.max()),
+    "a plot": lambda x: plot_ecdf({"x": x}).lines[0].get_xdata(),
+    "rounding": lambda x: rounding_edge(x.reshape(20, -1)),
+}
+
+
+@pytest.mark.parametrize("function", OTHERS.values(), ids=OTHERS)
+def test_tensors_that_require_grad_are_taken_everywhere(function):
+    torch = pytest.importorskip("torch")
+    np.testing.assert_array_equal(function(torch.tensor(X, requires_grad=True)), function(X))
+    plt.close("all")
+
+
+def test_the_rounding_of_a_tensor_is_that_of_its_own_type():
+    torch = pytest.importorskip("torch")
+    narrow = torch.tensor(W, dtype=torch.bfloat16, requires_grad=True)
+    assert rounding_edge(narrow) == rounding_edge(as_numpy(narrow), "bfloat16") > 100 * rounding_edge(as_numpy(narrow))
+
+
+def test_masked_levels_are_not_counted_as_levels():
+    masked = np.ma.array(X, mask=X > np.median(X))
+    with pytest.raises(ValueError, match="finite levels"):
+        spacings(masked)
+    drawn, left = (plot_ecdf({"x": x}).lines[0].get_xdata() for x in (masked, masked.compressed()))
+    np.testing.assert_array_equal(drawn, left)
+    plt.close("all")
 
 
 @pytest.mark.parametrize("kind", KINDS)

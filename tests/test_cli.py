@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,11 +85,48 @@ def test_the_figures_show_the_tables_own_fit(rule, alpha, tmp_path, capsys):
     layer = "block 23 attention output"
     given = ["--fix-fingers", rule] if rule else []
     assert main(["analyze", "smollm2", "--layers", layer, *given, "--plots", str(tmp_path)]) == 0
-    assert alpha in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert alpha in said
     (picture,) = tmp_path.glob("*.png")
     words = Image.open(picture).text["Description"]
     assert layer in words
+    without = re.search(r"Without (\d+) finger", words)
+    assert (without[1] if without else "0") == (re.search(r"(\d+) eigenvalues dropped", said) or "00")[1]
     assert f"{alpha}{' plus or minus' if alpha == '16.04' else ' instead of 16.04'}" in words
+
+
+#: What each of CONTRIBUTING.md's six lines names, in its order, and the function of that name.
+STEPS = [
+    [("cli._analyze", "_analyze"), ("analysis.Options", "Options.__post_init__")],
+    [("tails.fingers.check_finger_options", "check_finger_options")],
+    [("analysis.rows_of", "rows_of"), ("_row", "_row"), ("options.fit", "Options.fit")],
+    [("tails.fingers.fix_fingers", "fix_fingers")],
+    [("analysis._fit_figures", "_fit_figures"), ("table_of", "table_of")],
+    [("report.plot_layers", "plot_layers"), ("Options", "Options.__post_init__"), ("options.fit", "Options.fit")],
+]
+
+
+def test_an_option_travels_as_contributing_says(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\d\. (.*)", page.split("How an option travels")[1].split("\n# ")[0], re.MULTILINE)
+    monkeypatch.setattr("rmt_lab.report.figures.save_figure", lambda *_, **__: None)  # the slow part
+    walked = []
+
+    def note(frame, event, _):
+        if event == "call" and f"{os.sep}rmt_lab{os.sep}" in frame.f_code.co_filename:
+            walked.append(frame.f_code.co_qualname)
+
+    sys.setprofile(note)
+    try:
+        main(["analyze", "minilm", "--fix-fingers", "clip_xmax", "--layers", "pooler", "--plots", str(tmp_path)])
+    finally:
+        sys.setprofile(None)
+    on = iter(walked)
+    for line, steps in zip(lines, STEPS, strict=True):
+        said = iter(re.findall(r"`([\w.]+)[(`]", line))
+        for name, function in steps:
+            assert name in said, line
+            assert function in on, name
 
 
 def test_the_help_names_every_rule(capsys):

@@ -1,5 +1,6 @@
 """What ``import rmt_lab`` promises."""
 
+import ast
 import importlib
 import re
 import subprocess
@@ -38,12 +39,40 @@ def test_every_public_name_is_there_and_documented():
 
 def test_few_entries_under_the_package():
     package = Path(rmt_lab.__file__).parent
-    assert len([p for p in package.iterdir() if p.name != "__pycache__"]) <= 25
+    assert len([p for p in package.iterdir() if p.name != "__pycache__"]) <= 24
 
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "benchmarks").glob("*.md")]
 SOURCES = [*(ROOT / "rmt_lab").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
+
+
+def private_reads(path, imports_only=False):
+    """What a file takes from others that begins with an underscore: names it imports, attributes it never sets."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    own |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names if re.match("_[a-z]", alias.name, re.IGNORECASE)]
+            yield from (n for n in names if not (ROOT / "rmt_lab" / f"{n}.py").exists())
+        elif isinstance(node, ast.Attribute) and re.match("_[a-z]", node.attr):
+            of_itself = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not imports_only and not of_itself and node.attr not in own:
+                yield ast.unparse(node)
+
+
+FOREIGN = {"_replace", "_forward_pre_hooks"}  # of a named tuple, and of a torch module
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "rmt_lab").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_module_reads_what_is_private_to_another(path):
+    assert [n for n in private_reads(path) if n.rpartition(".")[2] not in FOREIGN] == []
+
+
+@pytest.mark.parametrize("folder", ["scripts", "benchmarks"])
+def test_scripts_and_studies_import_public_names(folder):
+    assert {p.name: n for p in (ROOT / folder).glob("*.py") for n in private_reads(p, imports_only=True)} == {}
 
 
 def resolves(name):
@@ -72,7 +101,7 @@ def test_names_and_files_that_texts_mention_exist(path):
 
 
 def test_texts_quote_the_table_of_misfits():
-    from rmt_lab.phases import __doc__ as phases
+    from rmt_lab.trainings.phases import __doc__ as phases
 
     assert f"D sqrt(n_tail) <= {MISFIT['searched'][0.99]:.2f} and" in phases
     for draw in (plot_fingers, plot_training):

@@ -9,7 +9,7 @@ from scipy import stats
 from rmt_lab.ensembles import gaussian_spectrum
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law
-from rmt_lab.verdict import _heaviest, _noise_cdf, noise_p
+from rmt_lab.verdict import _noise_cdf, noise_p, smallest_alpha
 
 SHAPES = [(12, 12), (50, 13), (30522, 20), (128, 64), (90, 90), (1000, 150)]  # none of them in the table
 
@@ -20,7 +20,9 @@ def p_values():
     p = {}
     for N, M in SHAPES:
         rng = np.random.default_rng([17, N, M])
-        p[N, M] = [_noise_cdf(_heaviest(gaussian_spectrum(N, M, rng=rng).eigenvalues) - 1, N, M) for _ in range(500)]
+        p[N, M] = [
+            _noise_cdf(smallest_alpha(gaussian_spectrum(N, M, rng=rng).eigenvalues) - 1, N, M) for _ in range(500)
+        ]
     return p
 
 

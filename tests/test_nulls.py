@@ -23,7 +23,7 @@ from rmt_lab.ensembles.spectra import NULL_TITLES as IN_WORDS
 from rmt_lab.ensembles.spectra import OF_LAYER
 from rmt_lab.explorers import LayerExplorer
 from rmt_lab.explorers.layer import LayerModel
-from rmt_lab.phases import tail_weight
+from rmt_lab.trainings.phases import tail_weight
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(1, 20))
 SEEDS = st.integers(0, 2**32 - 1)

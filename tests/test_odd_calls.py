@@ -7,7 +7,7 @@ import rmt_lab as rl
 from rmt_lab import Spectrum, analyze, fit_bulk, fit_power_law
 from rmt_lab.laws import edge_scaling, largest_eigenvalue_p_value
 from rmt_lab.laws.spiked import denoise, hard_threshold, shrink, spike_threshold
-from rmt_lab.phases import phase
+from rmt_lab.trainings.phases import phase
 from rmt_lab.verdict import verdict
 
 X = np.exp(np.random.default_rng(0).exponential(size=100))

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import joblib
@@ -153,9 +152,9 @@ def test_no_weights_of_a_file_travel(checkpoint):
     """What is sent to a worker is smaller than the smallest matrix, by far."""
     import pickle
 
-    from rmt_lab.analysis import _found
+    from rmt_lab.analysis import find_layers
 
-    found = _found(checkpoint, None, False)
+    found = find_layers(checkpoint, None, False)
     assert len(found) == 5
     for layer in found:
         assert len(pickle.dumps(layer)) < 1000 < np.prod(layer.shape) * 4
@@ -419,9 +418,7 @@ def test_closed_and_full_outputs(checkpoint, tmp_path):
 def test_what_cannot_be_read_is_a_row_with_its_reason(tmp_path):
     W = np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32)
     save_file({"a.weight": W, "b.weight": W.astype(np.int8), "c.weight": W}, tmp_path / "m.safetensors")
-    start = time.process_time()
     details = analyze(tmp_path / "m.safetensors")
-    assert time.process_time() - start < 5
     assert list(details["status"].str[:30]) == ["success", "failed: it cannot be read: it ", "success"]
     assert details["N"].isna().tolist() == [False, True, False]
 

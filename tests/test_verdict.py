@@ -8,7 +8,7 @@ from benchmarks.inference import MIXED, check_quickly
 from rmt_lab.ensembles import gaussian_spectrum, shuffled
 from rmt_lab.spectrum import Spectrum
 from rmt_lab.tails import fit_power_law, fix_fingers, p_value, tail_test
-from rmt_lab.verdict import RULES, Verdict, _heaviest, noise_p, rates, verdict
+from rmt_lab.verdict import RULES, Verdict, noise_p, rates, smallest_alpha, verdict
 
 
 def pareto(n, alpha, seed=0):
@@ -188,7 +188,7 @@ def test_the_heaviest_acceptable_tail_is_that_of_the_fits_scan(seed):
     rng = np.random.default_rng(seed)
     x = rng.lognormal(size=300) if seed % 2 else gaussian_spectrum(90, 60, rng=rng).eigenvalues
     scan = fit_power_law(x).scan()
-    assert _heaviest(np.sort(x)) == scan.alphas[scan.Ds * np.sqrt(scan.n_tails) <= 0.69].min()
+    assert smallest_alpha(np.sort(x)) == scan.alphas[scan.Ds * np.sqrt(scan.n_tails) <= 0.69].min()
 
 
 def test_noise_p_of_noise_is_uniform():
@@ -212,7 +212,7 @@ def test_other_noise_can_be_given_and_slices_are_pooled():
     layer = gaussian_spectrum(60, 30, rng=rng)
     fit = fit_power_law(layer.eigenvalues)
     null = [gaussian_spectrum(60, 30, rng=rng) for _ in range(9)]
-    as_heavy = sum(_heaviest(s.eigenvalues) <= _heaviest(fit.x) for s in null)
+    as_heavy = sum(smallest_alpha(s.eigenvalues) <= smallest_alpha(fit.x) for s in null)
     assert noise_p(fit, layer, null=null) == pytest.approx((1 + as_heavy) / 10)
     pooled = Spectrum(np.r_[layer.singular_values, null[0].singular_values], 60, 30, rf=2)
     assert 0 < noise_p(fit_power_law(pooled.eigenvalues), pooled, n=19) <= 1

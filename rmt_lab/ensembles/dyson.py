@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from .._arrays import Array, Rng, check_shape
+from .._arrays import Array, Rng, as_numpy, check_shape
 from .matrices import goe
 
 
@@ -69,7 +69,7 @@ def dyson(points: npt.ArrayLike, times: npt.ArrayLike, sigma: float = 1.0, rng: 
 
 
 def _list(name: str, values: npt.ArrayLike) -> Array:
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(as_numpy(values), dtype=np.float64)
     if array.ndim != 1 or not np.isfinite(array).all():
         raise ValueError(f"{name} has shape {array.shape}; a list of finite numbers is needed")
     return array

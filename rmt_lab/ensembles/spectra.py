@@ -50,7 +50,7 @@ def gaussian_spectrum(N: int, M: int, sigma: float = 1.0, rng: Rng = None) -> Sp
     check_shape(N=N, M=M, sigma=sigma)
     N, M = max(N, M), min(N, M)
     d, e = _bidiagonal(N, M, 1.0, np.random.default_rng(rng))
-    return Spectrum(sigma * _bidiagonal_singular_values(d, e, accurate=N < 1.1 * M), N, M)
+    return Spectrum(sigma * bidiagonal_singular_values(d, e, accurate=N < 1.1 * M), N, M)
 
 
 def laguerre_spectrum(N: int, M: int, beta: float, sigma: float = 1.0, rng: Rng = None) -> Spectrum:
@@ -101,7 +101,7 @@ def laguerre_spectrum(N: int, M: int, beta: float, sigma: float = 1.0, rng: Rng 
     check_shape(N=N, M=M, beta=beta, sigma=sigma)
     N, M = max(N, M), min(N, M)
     d, e = _bidiagonal(N, M, float(beta), np.random.default_rng(rng))
-    return Spectrum(sigma / math.sqrt(beta) * _bidiagonal_singular_values(d, e, accurate=True), N, M)
+    return Spectrum(sigma / math.sqrt(beta) * bidiagonal_singular_values(d, e, accurate=True), N, M)
 
 
 def _bidiagonal(N: int, M: int, beta: float, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -111,7 +111,7 @@ def _bidiagonal(N: int, M: int, beta: float, rng: np.random.Generator) -> tuple[
     return d, e
 
 
-def _bidiagonal_singular_values(d: Array, e: Array, accurate: bool) -> Array:
+def bidiagonal_singular_values(d: Array, e: Array, accurate: bool) -> Array:
     """Singular values, ascending, of the upper bidiagonal matrix with diagonal d and superdiagonal e."""
     M = len(d)
     if accurate:  # [[0, B], [B^T, 0]], rows and columns interleaved, has the eigenvalues +-s

@@ -13,7 +13,7 @@ from .._arrays import Array
 from ..ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum
 from ..laws import MarchenkoPastur, Semicircle
 from ..laws.spacings import SpacingLaw, spacing_ratios, spacings, window_counts
-from ..phases import phase
+from ..trainings.phases import phase
 from . import exercise, prediction, question
 from .answers import agrees, holds, near, whole
 

@@ -15,11 +15,11 @@ from .._arrays import one_blas_thread
 from ..analysis import LAYER_FAULTS, analyze, spectral_distance
 from ..atlas import Layer
 from ..ensembles.spectra import MOST_ENTRIES, MU, NULL_TITLES, OF_LAYER, noise_of_seed, scaled_to
-from ..phases import phase
 from ..plotting import style
 from ..plotting.spectra import VIEWS, plot_against, values_seen
 from ..plotting.style import axes
 from ..spectrum import Spectrum
+from ..trainings.phases import phase
 from .base import choice, number
 from .layer_choice import MOST_BLOCKS, LayerChoice, LayerChoiceExplorer, Layers, atlas_layers, source_layers
 from .upload import Upload

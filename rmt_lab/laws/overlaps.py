@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from .._arrays import Array, Rng
+from .._arrays import Array, Rng, as_numpy
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def subspace_overlap(U: npt.ArrayLike, V: npt.ArrayLike) -> float:
     >>> subspace_overlap(E[:, :2], E[:, :2]), subspace_overlap(E[:, :2], E[:, 1:3])
     (1.0, 0.5)
     """
-    U, V = np.asarray(U, dtype=np.float64), np.asarray(V, dtype=np.float64)
+    U, V = (np.asarray(as_numpy(X), dtype=np.float64) for X in (U, V))
     if U.ndim != 2 or U.shape != V.shape:
         raise ValueError(f"U has shape {U.shape}, V has shape {V.shape}; both need to be n x k")
     return float(np.square(U.T @ V).sum() / U.shape[1])

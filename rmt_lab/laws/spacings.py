@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy.integrate import quad
 from scipy.special import digamma, gammainc, gammaincc, gammaincinv, gammaln, polygamma, sici, xlogy
 
-from .._arrays import Array, Rng
+from .._arrays import Array, Rng, as_numpy
 
 _STRONGEST = 1e4  # repulsion: here the variance of spacings is known to 1e-7, as the difference of two numbers near 1
 
@@ -423,7 +423,7 @@ def _check_repulsion(beta: float, largest: float = math.inf) -> None:
 
 
 def _levels(x: npt.ArrayLike) -> Array:
-    x = np.asarray(x, dtype=np.float64)
+    x = np.asarray(as_numpy(x), dtype=np.float64)
     if x.ndim != 1 or len(x) < 3 or not np.isfinite(x).all():
         raise ValueError(f"x has shape {x.shape}; a list of at least 3 finite levels is needed")
     return np.sort(x)
@@ -431,7 +431,7 @@ def _levels(x: npt.ArrayLike) -> Array:
 
 def _squares(V: npt.ArrayLike) -> Array:
     """|v|^2 of every component, each column divided by its sum."""
-    size = np.abs(np.asarray(V))
+    size = np.abs(as_numpy(V))
     largest = size.max(axis=0, initial=0)
     if size.ndim not in (1, 2) or not np.all((largest > 0) & (largest < np.inf)):
         raise ValueError(f"V has shape {size.shape}; columns that are finite and not zero are needed")

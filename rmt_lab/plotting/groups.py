@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .._arrays import Array
+from .._arrays import Array, as_numpy
 from . import style
 from .style import GUIDE, MEASURED, MODELS, NOISE, SMALL, count
 
@@ -112,7 +112,7 @@ def _measured() -> Iterator[dict[str, Any]]:
 
 
 def _finite(name: str, group: npt.ArrayLike, log: bool) -> Array:
-    x = np.asarray(group, dtype=np.float64).ravel()
+    x = np.asarray(as_numpy(group), dtype=np.float64).ravel()
     x = np.sort(x[np.isfinite(x)])
     if not len(x):
         raise ValueError(f"groups[{name!r}] has no finite value")

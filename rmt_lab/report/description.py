@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from .._arrays import one_blas_thread
-from ..analysis import _found
+from ..analysis import find_layers
 from ..atlas import Layer
 from ..weights.adapters import FoundProduct
 from ..weights.names import short_name
 from ..weights.quantised import QUANTISED
-from ..weights.read import FoundMatrix, _tensors_of
+from ..weights.read import FoundMatrix, tensors_of
 from ..weights.roles import block_and_role
 from ..weights.tensors import StoredTensor
 
@@ -79,14 +79,14 @@ def describe(source: Any, split_qkv: bool = False) -> pd.DataFrame:
     0          block 0 feed-forward in  (64, 256)  65536
     1  a bias                     bias     (256,)   1024
     """
-    found: Any = _found(source, None, split_qkv)  # of one kind
+    found: Any = find_layers(source, None, split_qkv)  # of one kind
     speed = _speed()
     if isinstance(found[0], Layer):
         rows = [_at_hand(layer, speed) for layer in found]
     elif isinstance(found[0], FoundProduct):
         rows = [_in_factors(product, speed) for product in found]
     else:
-        rows = list(_rows(_tensors_of(source), found, speed))
+        rows = list(_rows(tensors_of(source), found, speed))
     table = pd.DataFrame(rows, columns=[*_COLUMNS, *_COST])
     for column in ("layer_id", "memory"):
         table[column] = table[column].astype("Int64")

@@ -87,9 +87,11 @@ def summary(details: pd.DataFrame) -> str:
     text += f"{(ok['raw_alpha'] > 8).sum()} above 8."
     if ok["num_fingers"].notna().any():
         fixed = ok[ok["num_fingers"] > 0]
+        rule = details.attrs.get("options", {}).get("fix_fingers")
+        uncounted = len(fixed) if rule == "clip_xmax_ww" else 0  # WeightWatcher counts one less in each layer
         text += (
             f" Fingers fixed: mean alpha {ok['alpha'].mean():.2f}, {(ok['alpha'] > 8).sum()} above 8; "
-            f"{ok['num_fingers'].sum()} eigenvalues dropped in {len(fixed)} layers."
+            f"{ok['num_fingers'].sum() + uncounted} eigenvalues dropped in {len(fixed)} layers."
         )
     if "verdict" in ok:
         counts = ok["verdict"].value_counts()

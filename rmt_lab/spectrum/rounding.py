@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._arrays import Matrix
+from .._arrays import Matrix, as_numpy
 
 #: Formats of stored weights: bits of the mantissa, and the exponent of the smallest step.
 FORMATS = {
@@ -81,9 +81,10 @@ def rounding_edge(W: Any, precision: str | None = None, step: npt.ArrayLike | No
     >>> round(float(np.linalg.norm(error, 2) / edge), 1)
     0.8
     """
-    W = np.asarray(W)
+    stored = str(getattr(W, "dtype", "")).removeprefix("torch.")  # bfloat16 and floats of 8 bits are widened
+    W = as_numpy(W)
     if step is None:
-        precision = W.dtype.name if precision is None else precision
+        precision = precision or (stored if stored in FORMATS else W.dtype.name)
         if np.issubdtype(W.dtype, np.integer) or W.dtype == bool:
             return 0.0
         if precision not in FORMATS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,13 @@ from . import devices, top
 from .blocks import SAFE, SAFE32, Blocks
 from .certificate import Certificate, certify, gather, probe, rounding_bounds
 
-#: The names of the methods; errors are made from here.
-METHODS = ("gram", "svd", "gram32", "top")
+Solver = Literal["gram", "svd", "gram32", "top"]
+#: The names of the methods; errors and help texts are made from here.
+METHODS: tuple[Solver, ...] = get_args(Solver)
 
 
 def singular_values(
-    W: npt.NDArray[Any], method: str, device: str = "cpu", num_exact: int = 128
+    W: npt.NDArray[Any], method: Solver, device: str = "cpu", num_exact: int = 128
 ) -> tuple[Array, Certificate]:
     """Singular values of a two-dimensional array, unsorted, and their certificate."""
     blocks = Blocks(W, SAFE32 if method == "gram32" else SAFE)
@@ -37,7 +38,7 @@ def singular_values(
     return s * blocks.scale, certificate
 
 
-def _dense(blocks: Blocks, method: str) -> tuple[Array, Certificate]:
+def _dense(blocks: Blocks, method: Solver) -> tuple[Array, Certificate]:
     gram, entries, probed, x = np.zeros((blocks.M, blocks.M)), 0.0, 0.0, probe(blocks.M)
     for block in blocks.read():
         entries += float(np.vecdot(block, block).sum())

@@ -21,7 +21,7 @@ from .._repr import html_table
 from .certificate import Certificate, worst
 from .devices import check_device
 from .rounding import FORMATS, rounding_edge, was_bfloat16
-from .solvers import METHODS, singular_values
+from .solvers import METHODS, Solver, singular_values
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -92,7 +92,7 @@ class Spectrum:
     def from_matrix(
         cls,
         W: Any,
-        method: str = "gram",
+        method: Solver = "gram",
         name: str = "",
         precision: str | None = None,
         device: str = "cpu",

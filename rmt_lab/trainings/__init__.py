@@ -1,4 +1,4 @@
-"""Recorded trainings, step by step: of language models and of nets that grok; and collections of many short ones."""
+"""Recorded trainings, step by step: of language models and of nets that grok; collections of short ones; and phases."""
 
 from . import quality
 from .collections import Collection, collection

@@ -235,7 +235,7 @@ def find_weights(
     [('block 0 feed-forward in', (8, 32))]
     """
     with _no_collection():
-        tensors = _tensors_of(source)
+        tensors = tensors_of(source)
         tensors = gates_of(tensors) if split_gates else tensors
         found = _matrices(tensors, split_qkv)
     if not found:
@@ -312,7 +312,7 @@ def _matching(layers: Sequence[L], entry: Any) -> list[L]:
     return found
 
 
-def _tensors_of(source: Any) -> list[StoredTensor]:
+def tensors_of(source: Any) -> list[StoredTensor]:
     """The tensors of any source, unread."""
     torch = sys.modules.get("torch")  # who has a module or a tensor has torch imported
     if torch is not None and isinstance(source, torch.nn.Module):

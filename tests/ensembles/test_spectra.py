@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rmt_lab.ensembles import gaussian_ensemble_eigenvalues, gaussian_spectrum, laguerre_spectrum
-from rmt_lab.ensembles.spectra import _bidiagonal_singular_values
+from rmt_lab.ensembles.spectra import bidiagonal_singular_values
 from rmt_lab.laws import HighTemperatureMarchenkoPastur, MarchenkoPastur
 from rmt_lab.laws.spacings import SpacingLaw, spacings
 
@@ -26,7 +26,7 @@ def test_both_solvers_give_the_singular_values_of_the_bidiagonal_matrix(N, M, lo
     rng = np.random.default_rng(seed)
     d, e = rng.chisquare(3, M) * 10**log_sigma, rng.chisquare(3, M - 1) * 10**log_sigma
     expected = np.linalg.svd(np.diag(d) + np.diag(e, 1), compute_uv=False)[::-1]
-    found = _bidiagonal_singular_values(d, e, accurate=gk)
+    found = bidiagonal_singular_values(d, e, accurate=gk)
     tolerance = 1e-12 if gk else 1e-7  # the square root of eps, in units of the largest
     np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * expected[-1])
 
@@ -66,7 +66,7 @@ def test_smallest_eigenvalue_of_a_square_matrix_follows_edelman():
 def test_a_tiny_singular_value_survives_golub_kahan():
     """det B = prod d fixes the smallest singular value when the others are known; B^T B would lose it below 1e-8."""
     d, e = np.array([1.0, 1.0, 1e-11]), np.array([1.0, 1.0])
-    s = _bidiagonal_singular_values(d, e, accurate=True)
+    s = bidiagonal_singular_values(d, e, accurate=True)
     assert s[0] == pytest.approx(d.prod() / (s[1] * s[2]), rel=1e-4)
 
 

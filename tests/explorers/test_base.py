@@ -111,6 +111,11 @@ def test_code_makes_the_same_figure(explorer):
                 for patch, other in zip(ours.patches, theirs.patches, strict=True):
                     corners, others = (p.get_path().vertices for p in (patch, other))
                     np.testing.assert_allclose(corners, others, rtol=1e-9, atol=1e-12)
+                assert len(ours.collections) == len(theirs.collections)
+                for marks, others in zip(ours.collections, theirs.collections, strict=True):
+                    np.testing.assert_allclose(marks.get_offsets(), others.get_offsets(), rtol=1e-9, atol=1e-12)
+                    for path, other in zip(marks.get_paths(), others.get_paths(), strict=True):
+                        np.testing.assert_allclose(path.vertices, other.vertices, rtol=1e-9, atol=1e-12)
                 assert [t.get_text() for t in ours.texts] == [t.get_text() for t in theirs.texts]
         finally:
             plt.close("all")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmt_lab import analyze, atlas, iter_weights
-from rmt_lab.phases import phase
 from rmt_lab.spectrum import FORMATS, Spectrum, rounding_edge
 from rmt_lab.spectrum.rounding import was_bfloat16
+from rmt_lab.trainings.phases import phase
 
 
 def product(N, M, rank, rng):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rmt_lab import Spectrum, analyze, fit_power_law, fix_fingers
-from rmt_lab.phases import phase
 from rmt_lab.spectrum import top
 from rmt_lab.spectrum.lanczos import lanczos
 from rmt_lab.tails import large_spectrum, tail_test
+from rmt_lab.trainings.phases import phase
 from rmt_lab.verdict import verdict
 
 N, M = 1500, 1000

@@ -41,12 +41,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ._repr import html_table
-from .bulk import BulkFit, fit_bulk
-from .laws.spiked import hard_threshold
-from .spectrum import Spectrum, as_spectrum
-from .tails.power_law import PowerLawFit, differ, fit_power_law
-from .tails.search import MISFIT
+from .._repr import html_table
+from ..bulk import BulkFit, fit_bulk
+from ..laws.spiked import hard_threshold
+from ..spectrum import Spectrum, as_spectrum
+from ..tails.power_law import PowerLawFit, differ, fit_power_law
+from ..tails.search import MISFIT
 
 #: The phases, and which findings must hold (True) or must not (False); this table is the rule.
 PHASES: dict[str, dict[str, bool]] = {

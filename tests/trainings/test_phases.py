@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rmt_lab import atlas, ensembles
 from rmt_lab.ensembles import gaussian_spectrum, initialisations
 from rmt_lab.laws import spike_threshold
-from rmt_lab.phases import PHASES, UNDECIDED, phase, tail_weight
 from rmt_lab.spectrum import Spectrum
+from rmt_lab.trainings.phases import PHASES, UNDECIDED, phase, tail_weight
 
 SHAPES = [(128, 64), (192, 192), (576, 192), (1536, 384), (2304, 768), (3072, 768)]
 
