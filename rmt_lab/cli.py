@@ -289,7 +289,7 @@ def _analyze(args: argparse.Namespace) -> int:
     )
     coming = rows_of(args.source, options, args.jobs, args.cache)  # an error here must not cost an older file
     rows: list[dict[str, Any]] = []
-    by_row = args.out is not None and args.out.suffix == ".jsonl"
+    by_row = _by_row(args.out)
     with args.out.open("w", encoding="utf-8") if by_row else nullcontext() as lines:
         try:
             for row in coming:
@@ -321,6 +321,10 @@ def _layers(args: argparse.Namespace) -> list[int | str] | None:
 def _print_json(details: Any) -> None:
     records = json.loads(details.to_json(orient="records", double_precision=15))
     print(json.dumps({**details.attrs, "layers": records}, indent=1))
+
+
+def _by_row(out: Path | None) -> bool:
+    return out is not None and out.suffix.lower() == ".jsonl"
 
 
 def _check_csv(out: Path | None) -> None:
@@ -369,7 +373,7 @@ def _tell_what_is_done(rows: Sequence[object], args: argparse.Namespace) -> None
     where = []
     if args.cache:
         where.append(f"their spectra are in {args.cache}, and the same command goes on from there")
-    if args.out and args.out.suffix == ".jsonl":
+    if _by_row(args.out):
         where.append(f"their rows are in {args.out}")
     kept = "; ".join(where) or "nothing of them is kept; with --cache DIR it is"
     print(f"rmt-lab: {len(rows)} {'layer' if len(rows) == 1 else 'layers'} done; {kept}", file=sys.stderr)

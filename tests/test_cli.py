@@ -338,6 +338,12 @@ def test_a_wrong_source_costs_no_older_rows(tmp_path, capsys):
     assert "there is no such file or folder" in capsys.readouterr().err
 
 
+def test_an_ending_in_capitals_means_the_same(checkpoint, tmp_path):
+    for name in ("rows.jsonl", "ROWS.JSONL"):
+        assert main(["analyze", str(checkpoint), "--out", str(tmp_path / name)]) == 0
+    assert (tmp_path / "ROWS.JSONL").read_text() == (tmp_path / "rows.jsonl").read_text()
+
+
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="a Unix device")
 def test_a_table_goes_through_a_pipe(checkpoint):
     """The path of a pipe, /dev/stdout or that of >(gzip), is a link that leads to no path."""

@@ -422,7 +422,7 @@ def _columns(details: pd.DataFrame) -> Iterator[Column]:
         "alpha": ("α", "exponent, after fingers were fixed", 2),
         "sigma": ("σ", "standard error of alpha", 2),
         "raw_alpha": ("raw α", "exponent before fingers were fixed", 2),
-        "num_fingers": ("fingers", "eigenvalues dropped", None),
+        "num_fingers": ("fingers", "eigenvalues dropped, as the rule counts them", None),
         "null_raw_alpha": ("noise α", "raw alpha of the copy that is noise", 2),
         "num_spikes": ("spikes", "eigenvalues beyond the noise bulk", None),
         "stable_rank": ("stable rank", "sum of all eigenvalues over the largest", 1),
