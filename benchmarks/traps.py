@@ -381,7 +381,7 @@ def trained(folder: Path) -> Iterator[tuple[str, int, dict[str, Any], Any, Any]]
 def controls(folder: Path) -> str:
     """Two nets with a trap, five seeds each, and trainings that would be the same in exact arithmetic."""
     rows = []
-    for name, seed, kept, run, _ in trained(folder):
+    for name, seed, kept, run, script in trained(folder):
         step, _, test = kept["curve"].T
         off = run.decay_until or 0
         late, last = test[step > off], test[step > 0.75 * run.steps]
@@ -395,10 +395,12 @@ def controls(folder: Path) -> str:
             str(with_trap[0][0]) if with_trap else "never", f"{len(with_trap)} of {len(found)}",
             ", ".join(sorted({trap.cause for _, t in with_trap for trap in t.surviving})),
             f"{max(t.largest['entries'].max() / t.edge for t in found):.2f}",
+            " and ".join(f"{np.linalg.norm(kept[x][-1], 2):.0f}" for x in script.NAMES[:2]),
         ])  # fmt: skip
     head = ["run", "seed", "99 % of the others from step", "below that, without decay, from", "lowest without decay",
             "median of the last quarter", "test loss at the end", "first trap of the output layer at",
-            "recorded steps with one", "cause", "largest shuffled eigenvalue over the edge"]  # fmt: skip
+            "recorded steps with one", "cause", "largest shuffled eigenvalue over the edge",
+            "largest singular values of embedding and hidden layer at the end"]  # fmt: skip
     return table(head, rows)
 
 
@@ -421,7 +423,7 @@ def rounding(folder: Path) -> str:
                 cells += [f"{zero:.0%}", f"{common:.1g}"]
             rows.append([name, str(kept["steps"][i]), *cells, f"{np.abs(out.mean(axis=1)).mean():.2g}",
                          f"{out.std(axis=1).mean():.2g}"])  # fmt: skip
-    head = ["run, seed 0", "step", "gradient of the right output is 0, 32 bits", "gradient common to all outputs, 32 bits",
+    head = ["run, seed 0", "step", "right output's gradient is 0, 32 bits", "gradient common to all outputs, 32 bits",
             "is 0, 64 bits", "common, 64 bits", "mean of the outputs", "their standard deviation"]  # fmt: skip
     return table(head, rows)
 
