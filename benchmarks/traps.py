@@ -382,25 +382,25 @@ def controls(folder: Path) -> str:
     """Two nets with a trap, five seeds each, and trainings that would be the same in exact arithmetic."""
     rows = []
     for name, seed, kept, run, script in trained(folder):
-        step, _, test = kept["curve"].T
-        off = run.decay_until or 0
-        late, last = test[step > off], test[step > 0.75 * run.steps]
-        fallen = step[(step > off) & (test < 0.99)] if (test >= 0.99).any() else []
-        found = [find_traps(W, SHUFFLES, kinds=()) for W in kept["output"]]
+        step, train, test = kept["curve"].T
+        knows, groks = train >= 0.99, (test >= 0.99).any()
+        late = step > max(run.decay_until or 0, step[np.argmax(knows)])
+        fallen = _first(step, late & (test < 0.99))
+        found = [find_traps(W, rng=0, kinds=()) for W in kept["output"]]
         with_trap = [(s, t) for s, t in zip(kept["steps"], found, strict=True) if t.num_traps]
         rows.append([
-            name, str(seed), _first(step, test >= 0.99), f"{fallen[0]:.0f}" if len(fallen) else "never",
-            f"{late.min():.1%}" if (test >= 0.99).any() else "",
-            f"{np.median(last):.1%}", f"{kept['figures'][-1, 1]:.2g}",
+            name, str(seed), _first(step, test >= 0.99), fallen if groks else "",
+            f"{test[late].min():.1%}" if groks else "", f"{np.median(test[step > 0.75 * run.steps]):.1%}",
+            f"{train[late].min():.1%}", f"{kept['figures'][-1, 1]:.2g}",
             str(with_trap[0][0]) if with_trap else "never", f"{len(with_trap)} of {len(found)}",
             ", ".join(sorted({trap.cause for _, t in with_trap for trap in t.surviving})),
             f"{max(t.largest['entries'].max() / t.edge for t in found):.2f}",
             " and ".join(f"{np.linalg.norm(kept[x][-1], 2):.0f}" for x in script.NAMES[:2]),
         ])  # fmt: skip
     head = ["run", "seed", "99 % of the others from step", "below that, without decay, from", "lowest without decay",
-            "median of the last quarter", "test loss at the end", "first trap of the output layer at",
-            "recorded steps with one", "cause", "largest shuffled eigenvalue over the edge",
-            "largest singular values of embedding and hidden layer at the end"]  # fmt: skip
+            "median of the last quarter", "lowest of the training pairs", "test loss at the end",
+            "first trap of the output layer at", "recorded steps with one", "cause",
+            "largest shuffled eigenvalue over the edge", "largest values of embedding and hidden layer"]  # fmt: skip
     return table(head, rows)
 
 

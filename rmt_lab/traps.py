@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -643,7 +644,7 @@ def _as_matrix(W: Any) -> Array:
 
 def _checked(shuffles: int, level: float, kinds: Iterable[Shuffle], most: int) -> tuple[Shuffle, ...]:
     for name, value in {"shuffles": shuffles, "most": most}.items():
-        if value != int(value) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise ValueError(f"{name}={value!r}; a whole number of 1 or more is allowed")
     if not 0 < level < 0.5:
         raise ValueError(f"level={level!r}; a probability between 0 and 0.5 is allowed")

@@ -248,6 +248,8 @@ def test_it_tells_about_itself():
         (np.full((20, 20), np.nan), {}, "400 NaN or infinite entries"),
         (np.zeros((20, 20)), {}, "W is zero"),
         (np.ones((20, 20)), {"shuffles": 0}, "shuffles=0"),
+        (np.ones((20, 20)), {"shuffles": ("rows",)}, "shuffles=.*whole number"),
+        (np.ones((20, 20)), {"shuffles": np.inf}, "shuffles=inf"),
         (np.ones((20, 20)), {"shuffles": 1.5}, "shuffles=1.5"),
         (np.ones((20, 20)), {"most": 0}, "most=0"),
         (np.ones((20, 20)), {"level": 1}, "level=1"),
