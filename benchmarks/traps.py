@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -218,8 +218,8 @@ def layers() -> str:
     return table(head, rows)
 
 
-def _grokking() -> Iterator[tuple[str, GrokkingTraining]]:
-    for name in RUNS:
+def _grokking(names: Iterable[str] = RUNS) -> Iterator[tuple[str, GrokkingTraining]]:
+    for name in names:
         if name in trainings.grokking.names():
             run = trainings.load(name)
             assert isinstance(run, GrokkingTraining)
@@ -251,7 +251,7 @@ def training(run: GrokkingTraining) -> str:
 
 def survivors() -> str:
     rows = []
-    for name, run in _grokking():
+    for name, run in _grokking(trainings.grokking.names()):
         traps = surviving(run.traps)
         step, train, test = run.curve.T
         after = test[np.argmax(test >= 0.99) :] if (test >= 0.99).any() else test[:0]
