@@ -4,8 +4,8 @@
     python -m benchmarks.traps --write   the same into the page
     python -m benchmarks.traps --layers  also these layers from the weights of both sample models (190 MB)
     python -m benchmarks.traps --train build/grokking
-                                         also five seeds of a training and of its two controls, which go into that
-                                         folder: 40 minutes of processor time, needs torch
+                                         also five seeds of two trainings with a trap and of their controls, which go
+                                         into that folder: two hours of processor time, needs torch
 
 First matrices whose traps are known: noise, heavy-tailed entries, and what is planted. Then the layers of the atlas,
 from the spectra of their shuffles, which ship with the package. Then the trainings that grok, and what their nets lose
@@ -43,13 +43,15 @@ TRIALS = 500
 RUNS = ("grokking", "switched_off", "no_decay", "memorising")
 CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {  # the training, and what is different from it
     "switched_off": ("switched_off", {}),
-    "centred": ("centred", {}),
-    "double": ("double", {}),
-    "switched_off, mean 0.8": ("switched_off", {"mean": 0.8}),
-    "switched_off, mean -0.8": ("switched_off", {"mean": -0.8}),
-    "double, mean -0.8": ("double", {"mean": -0.8}),
+    "without_trap": ("without_trap", {}),
+    "centred": ("switched_off", {"mean": 0.0, "mean_of": "units"}),
+    "wide_loss": ("wide_loss", {}),
+    "double": ("switched_off", {"double": True}),
+    "mean 0.8": ("switched_off", {"mean": 0.8, "mean_of": "units"}),
+    "mean -0.8": ("switched_off", {"mean": -0.8, "mean_of": "units"}),
+    "double, mean -0.8": ("switched_off", {"mean": -0.8, "mean_of": "units", "double": True}),
     "memorising": ("memorising", {}),
-    "memorising, centred": ("memorising", {"mean": 0.0, "decay_until": 0}),
+    "memorising, centred": ("memorising", {"mean": 0.0, "mean_of": "units", "decay_until": 0}),
     "memorising, double": ("memorising", {"double": True}),
 }
 SEEDS = range(5)
@@ -372,14 +374,21 @@ def trained(folder: Path) -> Iterator[tuple[str, int, dict[str, Any], Any, Any]]
         for seed in SEEDS:
             run, out = replace(script.RUNS[base], seed=seed, **changes), folder / f"seed-{seed}"
             path = out / f"{name}.npz"
-            if not path.exists() or np.load(path)["steps"][-1] != run.steps:
+            if not _finished(path, run):
                 script.train(name, run, out)
             with np.load(path) as file:
                 yield name, seed, dict(file), run, script
 
 
+def _finished(path: Path, run: Any) -> bool:
+    if not path.exists():
+        return False
+    with np.load(path) as file:
+        return "run" in file and bool(file["run"] == repr(run) and file["steps"][-1] == run.steps)
+
+
 def controls(folder: Path) -> str:
-    """Two nets with a trap, five seeds each, and trainings that would be the same in exact arithmetic."""
+    """Two trainings with a trap, five seeds each, and others that would give the same functions in exact arithmetic."""
     rows = []
     for name, seed, kept, run, script in trained(folder):
         step, train, test = kept["curve"].T
@@ -388,43 +397,50 @@ def controls(folder: Path) -> str:
         fallen = _first(step, late & (test < 0.99))
         found = [find_traps(W, rng=0, kinds=()) for W in kept["output"]]
         with_trap = [(s, t) for s, t in zip(kept["steps"], found, strict=True) if t.num_traps]
+        end = step > 0.75 * run.steps
         rows.append([
             name, str(seed), _first(step, test >= 0.99), fallen if groks else "",
-            f"{test[late].min():.1%}" if groks else "", f"{np.median(test[step > 0.75 * run.steps]):.1%}",
-            f"{train[late].min():.1%}", f"{kept['figures'][-1, 1]:.2g}",
+            f"{test[late].min():.1%}" if groks else "", f"{np.median(test[end]):.1%}",
+            f"{np.median(train[end]):.1%}", f"{train[late].min():.1%}", f"{kept['figures'][-1, 1]:.2g}",
             str(with_trap[0][0]) if with_trap else "never", f"{len(with_trap)} of {len(found)}",
             ", ".join(sorted({trap.cause for _, t in with_trap for trap in t.surviving})),
             f"{max(t.largest['entries'].max() / t.edge for t in found):.2f}",
             " and ".join(f"{np.linalg.norm(kept[x][-1], 2):.0f}" for x in script.NAMES[:2]),
         ])  # fmt: skip
     head = ["run", "seed", "99 % of the others from step", "below that, without decay, from", "lowest without decay",
-            "median of the last quarter", "lowest of the training pairs", "test loss at the end",
+            "median of the last quarter", "of the training pairs", "lowest of these", "test loss at the end",
             "first trap of the output layer at", "recorded steps with one", "cause",
             "largest shuffled eigenvalue over the edge", "largest values of embedding and hidden layer"]  # fmt: skip
     return table(head, rows)
 
 
 def rounding(folder: Path) -> str:
-    """What calculating with 32 bits does to the gradient of the outputs, whose sum over the outputs is zero."""
+    """What calculating with 32 bits does to the gradient of the output layer, whose sum over the outputs is zero."""
     rows = []
     for name, seed, kept, run, script in trained(folder):
-        if seed != SEEDS[0] or name not in script.RUNS:
+        if seed != SEEDS[0]:
             continue
-        a, b, y, n = (x[: script.pairs(run)[3]] if i < 3 else x for i, x in enumerate(script.pairs(run)))
-        for i in np.flatnonzero(kept["steps"] >= 5000):
+        a, b, y, n = script.pairs(run)
+        a, b, y = (x[:n].numpy() for x in (a, b, y))
+        for i in np.flatnonzero(kept["steps"] >= (5000 if run.decay_until else 1000))[:: 1 if name in RUNS else 2]:
             cells = []
             for bits in (np.float32, np.float64):
                 E, H, O = (kept[x][i].astype(bits) for x in script.NAMES)
                 first, second = E @ H[:, : E.shape[1]].T, E @ H[:, E.shape[1] :].T
-                out = np.maximum(first[a] + second[b], 0) @ O.T
+                hidden = np.maximum(first[a] + second[b], 0)
+                out = hidden @ O.T
                 gradient = np.exp(special.log_softmax(out, axis=1)) - np.eye(len(E), dtype=bits)[y]
-                zero = np.mean(gradient[np.arange(n), y] == 0)
-                common = np.abs(gradient.sum(axis=1)).sum() / np.abs(gradient).sum()
-                cells += [f"{zero:.0%}", f"{common:.1g}"]
-            rows.append([name, str(kept["steps"][i]), *cells, f"{np.abs(out.mean(axis=1)).mean():.2g}",
-                         f"{out.std(axis=1).mean():.2g}"])  # fmt: skip
-    head = ["run, seed 0", "step", "right output's gradient is 0, 32 bits", "gradient common to all outputs, 32 bits",
-            "is 0, 64 bits", "common, 64 bits", "mean of the outputs", "their standard deviation"]  # fmt: skip
+                of_weights = gradient.T @ hidden
+                shared = np.sum(of_weights.sum(axis=0) ** 2) / len(E) / np.sum(of_weights**2)
+                cells += [f"{np.mean(gradient[np.arange(n), y] == 0):.0%}", f"{shared:.1g}"]
+            two = np.sort(out, axis=1)[:, -2:]
+            rows.append([
+                name, str(kept["steps"][i]), *cells, f"{O.mean():.2f}", f"{out.mean():.2g}",
+                f"{run.lr * hidden.sum(axis=1).mean():.2g}", f"{np.median(two[:, 1] - two[:, 0]):.2g}",
+            ])  # fmt: skip
+    head = ["run, seed 0", "step", "right output's gradient is 0, 32 bits", "shared by all outputs, 32 bits",
+            "is 0, 64 bits", "shared, 64 bits", "mean of the output layer", "mean of the outputs",
+            "what one step can move an output by", "between the two largest outputs (median)"]  # fmt: skip
     return table(head, rows)
 
 
@@ -442,15 +458,17 @@ def tables(weights: bool, folder: Path | None) -> str:
     parts += ["### What a net loses without a direction", ablations()]
     parts += ["### The largest direction of the embedding, in doses", doses()]
     if folder is not None:
-        parts += ["### Five seeds, without the mean, and with 64 bits", controls(folder)]
-        parts += ["### What 32 bits do to the gradient", rounding(folder)]
+        parts += ["### Controls of the training, five seeds each", controls(folder)]
+        parts += ["### What 32 bits do to the gradient of the output layer", rounding(folder)]
     return "\n\n".join(parts)
 
 
 def main() -> None:
     parser = pages.parser(PAGE, __doc__)
     parser.add_argument("--layers", action="store_true", help="also from the weights of both sample models")
-    parser.add_argument("--train", type=Path, metavar="DIR", help="also five seeds of the controls, trained into DIR")
+    parser.add_argument(
+        "--train", type=Path, metavar="DIR", help="also five seeds of two trainings and their controls, kept in DIR"
+    )
     given = parser.parse_args()
     pages.show(PAGE, tables(given.layers, given.train), given.write)
 

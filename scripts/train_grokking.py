@@ -7,10 +7,10 @@ rectified units on the two embeddings side by side, and 59 outputs. No biases; f
 2022, arXiv 2201.02177). ``switched_off`` is the same until step 8000, and goes on without weight decay, in the hope
 to see test accuracy fall again (Prakash & Martin, arXiv 2602.02859). ``memorising`` has cross entropy and no decay from
 the start. ``no_decay`` has no decay and the squared error of all outputs, with which the net generalises all the same.
-``centred`` and ``double`` are controls of ``switched_off``. In exact arithmetic they would be the same function at
-every step, since a softmax does not see what all outputs have in common: ``centred`` subtracts the mean over the
-outputs after every step from 8000 on, ``double`` calculates with 64 bits. (The first steps differ in the last digits
-from one processor to another, and the later ones in all.)
+``without_trap`` and ``wide_loss`` are controls of ``switched_off``. In exact arithmetic they would be the same function
+at every step, since a softmax does not see what all outputs have in common: from step 8000 on, ``without_trap``
+subtracts the mean of the output layer after every step, and ``wide_loss`` calculates the loss with 64 bits. (The first
+steps differ in the last digits from one processor to another, and the later ones in all.)
 
 A run writes the weights at about 30 steps, evenly spaced in log(step), and both accuracies every 50, into ``--out``.
 ``--pack`` looks for traps in them and writes rmt_lab/data/grokking/RUN.npz: losses, accuracies, singular values, the
@@ -24,6 +24,7 @@ import platform
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -43,12 +44,14 @@ COLUMNS = ("step", "layer", "cause", "row", "column", *FIGURES)
 
 @dataclass(frozen=True)
 class Run:
-    """What distinguishes a training; everything else is the same for both."""
+    """What distinguishes a training; everything else is the same for all."""
 
     loss: str
     weight_decay: float
     decay_until: int | None = None  # the step at which the weight decay is switched off
-    mean: float | None = None  # to which the mean over the outputs is set from then on, after every step
+    mean: float | None = None  # of the output layer: it is set to this from then on, after every step
+    mean_of: Literal["layer", "units"] = "layer"  # the mean of all weights, or that of each hidden unit's
+    wide_loss: bool = False  # from then on the loss and its gradient have 64 bits, all else 32
     steps: int = 40_000
     fraction: float = 0.5  # of all pairs that are seen
     seed: int = 0
@@ -60,8 +63,8 @@ RUNS = {
     "grokking": Run("cross entropy", 1.0),
     "no_decay": Run("squared error", 0.0),
     "switched_off": Run("cross entropy", 1.0, decay_until=8000),
-    "centred": Run("cross entropy", 1.0, decay_until=8000, mean=0.0),
-    "double": Run("cross entropy", 1.0, decay_until=8000, double=True),
+    "without_trap": Run("cross entropy", 1.0, decay_until=8000, mean=0.0),
+    "wide_loss": Run("cross entropy", 1.0, decay_until=8000, wide_loss=True),
     "memorising": Run("cross entropy", 0.0, steps=8000),
 }
 
@@ -110,7 +113,7 @@ def train(name: str, run: Run, folder: Path) -> None:
     a, b, y, n = pairs(run)
     a, b, y = a[:n], b[:n], y[:n]
     folder.mkdir(parents=True, exist_ok=True)
-    record_at, start = recorded_steps(run.steps), time.process_time()
+    record_at, start_at, start = recorded_steps(run.steps), run.decay_until or 0, time.process_time()
     kept: dict[str, list] = {"steps": [], "figures": [], "curve": [], **{x: [] for x in NAMES}}
     for step in range(run.steps + 1):
         if step % EVERY == 0:
@@ -122,17 +125,20 @@ def train(name: str, run: Run, folder: Path) -> None:
                 kept[x].append(w.detach().numpy().copy())
             seconds = time.process_time() - start
             print(f"{name} {step:6} {seconds:5.0f} s", *(f"{x:.4g}" for x in kept["figures"][-1]), flush=True)
-            np.savez(folder / f"{name}.npz", seconds=seconds, **{k: np.array(v) for k, v in kept.items()})
+            np.savez(
+                folder / f"{name}.npz", run=repr(run), seconds=seconds, **{k: np.array(v) for k, v in kept.items()}
+            )
         if step == run.steps:
             break
         if step == run.decay_until:
             optimizer.param_groups[0]["weight_decay"] = 0.0
         optimizer.zero_grad(set_to_none=True)
-        loss_of(run, outputs(weights, a, b), y).backward()
+        out = outputs(weights, a, b)
+        loss_of(run, out.double() if run.wide_loss and step >= start_at else out, y).backward()
         optimizer.step()
-        if run.mean is not None and step >= run.decay_until:
-            with torch.no_grad():  # the softmax does not see it, and rounding does
-                weights[-1] += run.mean - weights[-1].mean(0)
+        if run.mean is not None and step >= start_at:
+            with torch.no_grad():  # a softmax does not see it; with rounding it matters
+                weights[-1] += run.mean - (weights[-1].mean(0) if run.mean_of == "units" else weights[-1].mean())
 
 
 def traps_of(step: int, layer: str, W: np.ndarray) -> list[list]:

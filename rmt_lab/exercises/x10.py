@@ -407,6 +407,6 @@ question(
         "trainings that do lose it beside trainings that do not, with several seeds of each",
         "a threshold fixed beforehand, and how often it is passed by chance in all matrices and steps looked at",
         "the trap comes first, and the accuracy falls later; and no trap comes where nothing falls",
-        "no fall in the same trainings when they are kept free of the trap, and a fall when something else is changed",
+        "the same trainings do not fall when they are kept free of the trap, and fall when something else is changed",
     ],
 )

@@ -167,7 +167,7 @@ def load(name: str) -> Training:
     ----------
     name : str
         One of :func:`rmt_lab.trainings.names`, or ``"grokking"``, ``"switched_off"``,
-        ``"centred"``, ``"double"``, ``"no_decay"`` or ``"memorising"``, which docs/traps.md tells of.
+        ``"without_trap"``, ``"wide_loss"``, ``"no_decay"`` or ``"memorising"``, which docs/traps.md tells of.
 
     Returns
     -------
