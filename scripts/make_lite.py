@@ -27,6 +27,7 @@ NOTEBOOKS = ROOT / "notebooks"
 KERNEL = Path(sys.prefix) / "share" / "jupyter" / "labextensions" / "@jupyterlite" / "pyodide-kernel-extension"
 WHEELS = ["powerlaw", "ipywidgets", "jupyterlab_widgets", "comm", "anywidget", "psygnal"]  # Pyodide has the others
 WITH_VIEW = ["jupyterlab_widgets-", "anywidget-"]  # wheels that bring a part of JupyterLab
+OLD_FONTS = {".svg", ".eot", ".ttf"}  # for browsers without woff2, which have no WebAssembly, either: 2.5 MB
 APPS = ["lab", "notebooks"]  # the second one has a single notebook on its page, for a narrow screen
 
 
@@ -47,6 +48,9 @@ def make(out: Path, pyodide: Path | None = None) -> Path:
         (lite / "jupyter_lite_config.json").write_text(json.dumps(config(wheels)), encoding="utf-8")
         command = [sys.executable, "-m", "jupyterlite_core", "build"]
         subprocess.run(command, cwd=lite, check=True, stdout=subprocess.DEVNULL)
+        for path in (lite / "made" / "build").glob("fa-*"):
+            if path.suffix in OLD_FONTS:
+                path.unlink()
         (lite / "made" / "index.html").write_text(landing_page(), encoding="utf-8")
         if out.exists():
             out.rename(Path(work) / "old")

@@ -102,6 +102,8 @@ def test_the_folder_has_the_notebooks_and_what_they_need(made):
     assert (made / "files" / "binder" / "badge-colab.svg").exists()
     names = {extension["name"] for extension in settings(made)["federated_extensions"]}
     assert names == {"@jupyter-widgets/jupyterlab-manager", "@jupyterlite/pyodide-kernel-extension", "anywidget"}
+    fonts = {path.suffix for path in (made / "build").glob("fa-*")}
+    assert fonts == {".woff", ".woff2"}  # of the icons; the older forms of the same are left out
     assert make_lite.megabytes(made) < MOST_MEGABYTES
 
 
