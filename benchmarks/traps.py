@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 from rmt_lab import atlas, fit_bulk, fit_power_law, iter_weights, trainings
 from rmt_lab.bulk import BulkFit
@@ -416,27 +416,28 @@ def controls(folder: Path) -> str:
 
 def rounding(folder: Path) -> str:
     """What calculating with 32 bits does to the gradient of the output layer, whose sum over the outputs is zero."""
+    import torch
+
     rows = []
     for name, seed, kept, run, script in trained(folder):
         if seed != SEEDS[0]:
             continue
         a, b, y, n = script.pairs(run)
-        a, b, y = (x[:n].numpy() for x in (a, b, y))
+        a, b, y = a[:n], b[:n], y[:n]
         for i in np.flatnonzero(kept["steps"] >= (5000 if run.decay_until else 1000))[:: 1 if name in RUNS else 2]:
             cells = []
-            for bits in (np.float32, np.float64):
-                E, H, O = (kept[x][i].astype(bits) for x in script.NAMES)
-                first, second = E @ H[:, : E.shape[1]].T, E @ H[:, E.shape[1] :].T
-                hidden = np.maximum(first[a] + second[b], 0)
-                out = hidden @ O.T
-                gradient = np.exp(special.log_softmax(out, axis=1)) - np.eye(len(E), dtype=bits)[y]
-                of_weights = gradient.T @ hidden
-                shared = np.sum(of_weights.sum(axis=0) ** 2) / len(E) / np.sum(of_weights**2)
-                cells += [f"{np.mean(gradient[np.arange(n), y] == 0):.0%}", f"{shared:.1g}"]
-            two = np.sort(out, axis=1)[:, -2:]
+            for bits in (torch.float32, torch.float64):
+                E, H, O = (torch.tensor(kept[x][i], dtype=bits) for x in script.NAMES)
+                out = script.outputs([E, H, O.requires_grad_()], a, b)
+                out.retain_grad()
+                script.loss_of(run, out, y).backward()
+                shared = O.grad.mean(0).square().sum() * len(O) / O.grad.square().sum()
+                cells += [f"{(out.grad[range(n), y] == 0).double().mean():.0%}", f"{shared:.1g}"]
+            hidden = script.outputs([E, H, torch.eye(len(H), dtype=bits)], a, b)
+            first, second = out.detach().topk(2).values.T
             rows.append([
                 name, str(kept["steps"][i]), *cells, f"{O.mean():.2f}", f"{out.mean():.2g}",
-                f"{run.lr * hidden.sum(axis=1).mean():.2g}", f"{np.median(two[:, 1] - two[:, 0]):.2g}",
+                f"{run.lr * hidden.sum(1).mean():.2g}", f"{np.median(first - second):.2g}",
             ])  # fmt: skip
     head = ["run, seed 0", "step", "right output's gradient is 0, 32 bits", "shared by all outputs, 32 bits",
             "is 0, 64 bits", "shared, 64 bits", "mean of the output layer", "mean of the outputs",

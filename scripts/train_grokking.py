@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -125,9 +125,8 @@ def train(name: str, run: Run, folder: Path) -> None:
                 kept[x].append(w.detach().numpy().copy())
             seconds = time.process_time() - start
             print(f"{name} {step:6} {seconds:5.0f} s", *(f"{x:.4g}" for x in kept["figures"][-1]), flush=True)
-            np.savez(
-                folder / f"{name}.npz", run=repr(run), seconds=seconds, **{k: np.array(v) for k, v in kept.items()}
-            )
+            arrays = {k: np.array(v) for k, v in kept.items()}
+            np.savez(folder / f"{name}.npz", run=repr(run), seconds=seconds, **arrays)
         if step == run.steps:
             break
         if step == run.decay_until:
@@ -207,12 +206,11 @@ if __name__ == "__main__":
     parser.add_argument("run", choices=RUNS, nargs="?")
     parser.add_argument("--out", type=Path, default=Path("build/grokking"), help="folder of the finished runs")
     parser.add_argument("--pack", action="store_true", help="make the shipped files of the finished runs")
-    parser.add_argument("--seed", type=int, default=0, help="of the first weights and of the pairs; 0 ships")
     given = parser.parse_args()
     if given.pack:
         for name in [given.run] if given.run else RUNS:
-            pack(name, replace(RUNS[name], seed=given.seed), given.out)
+            pack(name, RUNS[name], given.out)
     elif given.run:
-        train(given.run, replace(RUNS[given.run], seed=given.seed), given.out)
+        train(given.run, RUNS[given.run], given.out)
     else:
         parser.error("a run, or --pack")

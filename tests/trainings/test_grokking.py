@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,13 +159,43 @@ def test_names_and_steps_that_are_not_there(run, tmp_path, monkeypatch):
         trainings.load("grokking")
 
 
-@pytest.mark.slow
-def test_the_script_records_what_it_trained(tmp_path, monkeypatch, capsys):
-    """A short run, with the script's own functions: what is packed is what torch has."""
-    torch = pytest.importorskip("torch")
+@pytest.fixture(scope="module")
+def script():
+    pytest.importorskip("torch")
     spec = importlib.util.spec_from_file_location("train_grokking", SCRIPT)
-    script = sys.modules["train_grokking"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    module = sys.modules["train_grokking"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_controls_are_the_same_function_where_nothing_is_rounded(script, tmp_path):
+    """With 64 bits: the mean of the output layer changes no loss, while 64 bits in the loss change nothing at all."""
+    plain = script.Run("cross entropy", 1.0, decay_until=20, steps=60, double=True)
+    changes = {
+        "without_trap": {"mean": 0.0},
+        "of units": {"mean": -0.8, "mean_of": "units"},
+        "wide_loss": {"wide_loss": True},
+        "decay": {"decay_until": None},  # a change that is one
+    }
+    kept = {}
+    for name, change in ({"plain": {}} | changes).items():
+        script.train(name, replace(plain, **change), tmp_path)
+        with np.load(tmp_path / f"{name}.npz") as file:
+            kept[name] = dict(file)
+    for name in changes:
+        same = np.allclose(kept[name]["figures"], kept["plain"]["figures"], rtol=1e-10, atol=0)
+        assert same == (name != "decay")
+    assert kept["without_trap"]["output"][-1].mean() == pytest.approx(0, abs=1e-15)
+    np.testing.assert_allclose(kept["of units"]["output"][-1].mean(axis=0), -0.8, rtol=1e-12)
+    assert abs(kept["plain"]["output"][-1].mean()) > 1e-4
+    assert kept["plain"]["output"].dtype == np.float64
+
+
+@pytest.mark.slow
+def test_the_script_records_what_it_trained(script, tmp_path, monkeypatch, capsys):
+    """A short run, with the script's own functions: what is packed is what torch has."""
+    import torch
+
     short = script.Run("cross entropy", 1.0, decay_until=40, steps=60)
     script.train("short", short, tmp_path)
     monkeypatch.setattr(script, "FOLDER", tmp_path / "packed")
