@@ -407,8 +407,8 @@ def controls(folder: Path) -> str:
             f"{max(t.largest['entries'].max() / t.edge for t in found):.2f}",
             " and ".join(f"{np.linalg.norm(kept[x][-1], 2):.0f}" for x in script.NAMES[:2]),
         ])  # fmt: skip
-    head = ["run", "seed", "99 % of the others from step", "below that, without decay, from", "lowest without decay",
-            "median of the last quarter", "of the training pairs", "lowest of these", "test loss at the end",
+    head = ["run", "seed", "99 % of the others from step", "below that, without decay, from", "lowest test accuracy",
+            "its median in the last quarter", "median training accuracy", "lowest of that", "test loss at the end",
             "first trap of the output layer at", "recorded steps with one", "cause",
             "largest shuffled eigenvalue over the edge", "largest values of embedding and hidden layer"]  # fmt: skip
     return table(head, rows)
